@@ -1,0 +1,131 @@
+"""What can go wrong, as one tree.
+
+    KumoError
+    ├── ConfigurationError (ValueError)    credentials, endpoint, an option, an argument of a call
+    ├── SourceError (ValueError)           the file cannot be uploaded as it is
+    ├── SourceChangedError                 the file changed while it was being uploaded
+    ├── TableNotFoundError (ValueError)    there is no table of that name behind the connector
+    ├── UploadError                        a part or a commit failed; says what the table's state is now
+    └── ServiceError                       the service refused a call, or answered what it may not
+        ├── AuthenticationError            it does not accept the key
+        └── ServiceUnavailableError        it could not be reached, or gave no good answer in all attempts
+
+Each error carries its facts as attributes, None where a fact does not apply, and its message says what to do. None of
+them ever holds a presigned URL, a key, or a value out of the user's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "KumoError",
+    "ServiceError",
+    "ServiceUnavailableError",
+    "SourceChangedError",
+    "SourceError",
+    "TableNotFoundError",
+    "UploadError",
+]
+
+
+class KumoError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+        path: The local file that the error is about.
+        table: The table as the user named it.
+        partition: The partition's name in Kumo.
+        part: The part's number within its partition, from 1.
+        status: The HTTP status of the answer.
+        code: The service's or S3's own code for the failure, such as ``"NoSuchUpload"``.
+        attempts: How often the call was made before this was raised.
+
+    Example:
+        >>> import kumo_async
+        >>> error = kumo_async.KumoError("No table.", table="users")
+        >>> error.table, error.status
+        ('users', None)
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        table: str | None = None,
+        partition: str | None = None,
+        part: int | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        attempts: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.table = table
+        self.partition = partition
+        self.part = part
+        self.status = status
+        self.code = code
+        self.attempts = attempts
+
+
+class ConfigurationError(KumoError, ValueError):
+    """Credentials, the endpoint, an option or an argument of a call cannot be used as given."""
+
+
+class SourceError(KumoError, ValueError):
+    """The source cannot be uploaded as it is; the message says what, where and how to mend it. Nothing was sent."""
+
+
+class SourceChangedError(KumoError):
+    """The source was changed, replaced or removed while it was being uploaded. No table was made from it."""
+
+
+class TableNotFoundError(KumoError, ValueError):
+    """The connector has no table of that name."""
+
+
+class UploadError(KumoError):
+    """The upload could not be finished; the message says what is visible in Kumo now."""
+
+
+class ServiceError(KumoError):
+    """The service refused a call, or answered something that it may not answer."""
+
+
+class AuthenticationError(ServiceError):
+    """The service does not accept the API key."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service could not be reached, or gave no usable answer within all attempts."""
+
+
+@contextmanager
+def no_groups() -> Iterator[None]:
+    """Raise the first real error of an `ExceptionGroup` instead of the group: callers see one error.
+
+    Task groups wrap what their tasks raise; a public method promises one error with its own cause. An error of this
+    package goes before any other, since a foreign one beside it is usually its echo.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaves = list(_leaves(group))
+    return next((leaf for leaf in leaves if isinstance(leaf, KumoError)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

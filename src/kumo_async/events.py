@@ -1,0 +1,199 @@
+"""What happens during an upload, and who wants to know.
+
+An observer is any object with a method `on_event`. It is called on the event loop that does the work, one event after
+the other, and should return at once. What it raises is logged and does not disturb the upload.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from .report import UploadPlan, UploadReport
+
+__all__ = [
+    "BytesSent",
+    "CommitStarted",
+    "Event",
+    "Observer",
+    "PartitionStarted",
+    "PartitionStored",
+    "RetryScheduled",
+    "UploadCommitted",
+    "UploadFailed",
+    "UploadStarted",
+]
+
+logger = logging.getLogger("kumo_async")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all events.
+
+    Attributes:
+        table: The table's name.
+    """
+
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadStarted(Event):
+    """The source is acceptable and planned; sending begins.
+
+    Attributes:
+        plan: What will be sent.
+    """
+
+    plan: UploadPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionStarted(Event):
+    """An object was started; its parts are about to be sent.
+
+    Attributes:
+        partition: The partition's name in Kumo.
+        size: Its size in bytes.
+        parts: The number of parts it is sent in.
+    """
+
+    partition: str
+    size: int
+    parts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BytesSent(Event):
+    """Some bytes of a part were handed to the network.
+
+    Attributes:
+        partition: The partition's name in Kumo.
+        part: The part's number, from 1.
+        count: How many bytes; negative when a part starts over and what it had sent no longer counts.
+    """
+
+    partition: str
+    part: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryScheduled(Event):
+    """A request failed in a way that passes, and will be made again.
+
+    Attributes:
+        call: What is retried, such as ``"put_part"``.
+        attempt: The number of the attempt that failed, from 1.
+        reason: Why it failed.
+        partition: The partition's name, where one is concerned.
+        part: The part's number, where one is concerned.
+    """
+
+    call: str
+    attempt: int
+    reason: str
+    partition: str | None = None
+    part: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionStored(Event):
+    """All parts of a partition are stored. It is not visible before the commit.
+
+    Attributes:
+        partition: The partition's name in Kumo.
+        size: Its size in bytes.
+        rows: Its number of rows.
+    """
+
+    partition: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitStarted(Event):
+    """Every part of every partition is stored and the source is unchanged; the table is now made visible.
+
+    Attributes:
+        partitions: The number of partitions to complete.
+    """
+
+    partitions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadCommitted(Event):
+    """The table is there, whole.
+
+    Attributes:
+        report: What was done.
+    """
+
+    report: UploadReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadFailed(Event):
+    """The upload ended with an error, which the call raises as well.
+
+    Attributes:
+        error: What the call raises.
+    """
+
+    error: BaseException
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Whoever wants to see an upload's events; see the module's docstring for the rules.
+
+    Example:
+        >>> import kumo_async
+        >>> class Printer:
+        ...     def on_event(self, event: kumo_async.Event) -> None:
+        ...         print(type(event).__name__)
+        >>> isinstance(Printer(), kumo_async.Observer)
+        True
+    """
+
+    def on_event(self, event: Event) -> None:
+        """Take note of one event."""
+
+
+Notify = Callable[[Event], None]
+
+
+def notifier(observer: Observer | None) -> Notify:
+    """Return a function that logs an event and shows it to the observer, whatever the observer does with it."""
+
+    def notify(event: Event) -> None:
+        _log(event)
+        if observer is None:
+            return
+        try:
+            observer.on_event(event)
+        except Exception:
+            logger.exception("An observer raised on %s; the upload goes on.", type(event).__name__)
+
+    return notify
+
+
+def _log(event: Event) -> None:
+    match event:
+        case UploadStarted(plan=plan):
+            logger.info("Uploading %s", plan)
+            for warning in plan.warnings:
+                logger.warning("Table %r: %s", plan.table, warning)
+        case RetryScheduled():
+            logger.info("Table %r: %s failed and is tried again: %s", event.table, event.call, event.reason)
+        case PartitionStored():
+            logger.debug("Table %r: partition %s is stored", event.table, event.partition)
+        case UploadCommitted(report=report):
+            logger.info("Committed: %s", report)
+        case UploadFailed(error=error):
+            logger.info("Table %r: upload failed: %s", event.table, error)

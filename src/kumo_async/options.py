@@ -1,0 +1,107 @@
+"""What a user may set for an upload: frozen values, validated once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from .errors import ConfigurationError
+
+__all__ = ["GIB", "MIB", "UploadOptions"]
+
+MIB = 1024**2
+GIB = 1024**3
+
+#: S3's limits for one part of a multipart upload:
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+MIN_PART_SIZE = 5 * MIB
+MAX_PART_SIZE = 5 * GIB
+
+#: Documented by Kumo for `FileUploadConnector.upload`, in MiB.
+MIN_PARTITION_SIZE_MB = 100
+MAX_PARTITION_SIZE_MB = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadOptions:
+    """How an upload is cut and sent. Every option has a default that suits a fast line; none changes the data.
+
+    The two limits hold for the whole client: no partition (or part) of this upload starts while so many partitions
+    (or parts) of any upload on the same client and event loop are under way.
+
+    Attributes:
+        partition_threshold: Size of the source in bytes up to which it is sent as one object. Default 1000 MiB, which
+            is what the official SDK uses for the documented "1 GB".
+        partition_size: Target size of a partition in bytes, 1 or more; a partition exceeds it only where one row group
+            or one record alone does. Default None: the `partition_size_mb` argument of the call. Stands above that
+            argument when given, and is not bound to its limits.
+        part_size: Size in bytes of the pieces of a partition that are sent in parallel, 5 MiB to 5 GiB (S3's limits).
+            Default 16 MiB: large enough that the cost of a request does not show (`benchmarks/part_size.py`), small
+            enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts.
+        max_concurrent_partitions: How many partitions are under way at once, 1 or more. Default 4: the next ones are
+            being prepared while the last parts of the one before are still being sent.
+        max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: fills a line of 10 Gbit/s at
+            the 150 MB/s or so that one connection to S3 carries. Each costs about 1 MiB of memory.
+        max_attempts: How often one request is made before its failure counts, 1 or more. Default 8: rides out a
+            disturbance of about a minute.
+        spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
+            system's directory for temporary files. Files that travel as they are need no spool file.
+
+    Raises:
+        ConfigurationError: If a value is not of the right type or outside its range.
+
+    Example:
+        >>> import kumo_async
+        >>> options = kumo_async.UploadOptions(max_concurrent_parts=16)
+        >>> options.part_size
+        16777216
+    """
+
+    partition_threshold: int = 1000 * MIB
+    partition_size: int | None = None
+    part_size: int = 16 * MIB
+    max_concurrent_partitions: int = 4
+    max_concurrent_parts: int = 8
+    max_attempts: int = 8
+    spool_dir: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_int("partition_threshold", self.partition_threshold, 0)
+        if self.partition_size is not None:
+            _check_int("partition_size", self.partition_size, 1)
+        _check_int("part_size", self.part_size, MIN_PART_SIZE, MAX_PART_SIZE)
+        _check_int("max_concurrent_partitions", self.max_concurrent_partitions, 1)
+        _check_int("max_concurrent_parts", self.max_concurrent_parts, 1)
+        _check_int("max_attempts", self.max_attempts, 1)
+        if self.spool_dir is not None and not Path(self.spool_dir).is_dir():
+            raise ConfigurationError(
+                f"UploadOptions.spool_dir is {os.fspath(self.spool_dir)!r}, which is not an existing directory. "
+                f"Create it, or leave the option out to use the system's temporary directory."
+            )
+
+    def __repr__(self) -> str:
+        changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
+        return f"UploadOptions({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
+
+
+def check_partition_size_mb(value: object) -> int:
+    """Return `value` if it is a whole number of MiB that Kumo documents for a partition, else raise.
+
+    Raises:
+        ConfigurationError: If it is not an int from 100 to 1000.
+
+    Example:
+        >>> check_partition_size_mb(250)
+        250
+    """
+    return _check_int("partition_size_mb", value, MIN_PARTITION_SIZE_MB, MAX_PARTITION_SIZE_MB)
+
+
+def _check_int(name: str, value: object, least: int, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{name} must be a whole number; got {type(value).__name__}.")
+    if value < least or (most is not None and value > most):
+        allowed = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ConfigurationError(f"{name} must be {allowed}; got {value}.")
+    return value
