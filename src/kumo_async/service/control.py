@@ -1,0 +1,147 @@
+"""The control plane: the service's REST calls, each of which answers or raises an error of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
+from .answers import AnswerError, Seen, Verdict
+from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
+from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, read_text, retry_after, seen_of
+from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, get_field, table_data_request
+from .retry import OnRetry, retrying
+
+__all__ = ["ControlPlane"]
+
+#: Attempts of calls that belong to no upload. Uploads bring their own number.
+DEFAULT_ATTEMPTS = 4
+
+#: Most bytes of an answer that are read. A list of 100,000 table names fits.
+_MOST_ANSWER = 64 * 1024**2
+
+
+class ControlPlane:
+    """The service's calls over one session.
+
+    Every call raises AuthenticationError, ServiceUnavailableError or ServiceError where it cannot be answered.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, endpoint: str) -> None:
+        self._session = session
+        self._base = f"{endpoint}/v1"
+        self._host = urlsplit(endpoint).netloc
+
+    async def start_upload(
+        self, request: StartUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
+    ) -> StartedUpload:
+        """Start an object; its part URLs all begin to age now."""
+        body = await self._post("connectors/utils/start_file_upload", request.to_json(), attempts, on_retry)
+        return StartedUpload.from_json(body, request.num_parts)
+
+    async def complete_upload(
+        self, request: CompleteUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
+    ) -> None:
+        """Make an object visible."""
+        await self._post("connectors/utils/complete_file_upload", request.to_json(), attempts, on_retry)
+
+    async def delete_object(self, connector: str, name: str) -> bool:
+        """Delete an object or a table; return whether the service knew it."""
+        body = {"source_table_name": name, "connector_id": connector}
+        try:
+            await self._post("connectors/utils/delete_uploaded_file", body)
+        except ServiceError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    async def list_tables(self, connector: str) -> list[str]:
+        """Return the names of all tables behind a connector."""
+        request = {**TableRequest(connector_id=connector).to_json(), "root_dir": None}
+        body = await self._post("source_tables/list_tables", request)
+        names = get_field(body, "table_names", list, "list_tables")
+        return [str(name) for name in names]
+
+    async def has_table(self, connector: str, name: str) -> bool:
+        """Return whether a table, or an object of that name, is there now."""
+        request = TableRequest(connector_id=connector, table_name=name)
+        body = await self._post("source_tables/validate_table", request.to_json())
+        return bool(get_field(body, "is_valid", bool, "validate_table"))
+
+    async def table_data(self, connector: str, name: str, file_type: str, sample_rows: int) -> Mapping[str, Any]:
+        """Return a table's columns and sample rows as the service gives them."""
+        request = table_data_request(connector, name, file_type, sample_rows)
+        body = await self._post("source_tables/get_table_data", request)
+        if not isinstance(body, list) or len(body) != 1 or not isinstance(body[0], Mapping):
+            raise ServiceError("The service answered get_table_data in a form that is not documented.", table=name)
+        return body[0]
+
+    async def _post(
+        self, path: str, body: Mapping[str, Any], attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
+    ) -> Any:
+        try:
+            return await retrying(lambda: self._attempt(path, body), attempts, on_retry or _ignore)
+        except AnswerError as error:
+            failure = error
+        raise _public(failure, path.rpartition("/")[2], self._host)
+
+    async def _attempt(self, path: str, body: Mapping[str, Any]) -> Any:
+        try:
+            async with self._session.post(
+                f"{self._base}/{path}", json=body, allow_redirects=False, timeout=CONTROL_TIMEOUT
+            ) as response:
+                text = await read_text(response, _MOST_ANSWER)
+        except NETWORK_ERRORS as error:
+            raise AnswerError(seen_of(error, self._host)) from error
+        if response.status >= 300:
+            seen = Seen(status=response.status, message=_words(text))
+            raise AnswerError(seen, retry_after=retry_after(response))
+        return _parse(text, path.rpartition("/")[2])
+
+
+def _ignore(attempt: int, error: AnswerError) -> None:
+    """Take no note of a retry; the log has it."""
+
+
+def _parse(text: str, call: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ServiceError(f"The service did not answer {call} with JSON. Is the endpoint right?") from error
+
+
+def _words(text: str) -> str:
+    """Return the service's own words out of an error answer."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return " ".join(text.split())[:300]
+    detail = body.get("detail", body) if isinstance(body, Mapping) else body
+    return (detail if isinstance(detail, str) else json.dumps(detail))[:300]
+
+
+def _public(error: AnswerError, call: str, host: str) -> ServiceError:
+    seen, attempts = error.seen, error.attempts
+    if error.verdict is Verdict.UNAUTHORIZED:
+        return AuthenticationError(
+            f"{host} does not accept the API key ({error}). Check {KEY_VARIABLE}, or the api_key given to init(), and "
+            f"that it belongs to this endpoint.",
+            status=seen.status,
+            attempts=attempts,
+        )
+    if seen.status is None or error.verdict in (Verdict.RETRY, Verdict.THROTTLE):
+        tries = f" in {attempts} attempts" if attempts > 1 else ""
+        return ServiceUnavailableError(
+            f"{call} got no usable answer from {host}{tries}: {error}. Check {ENDPOINT_VARIABLE} (or url=) and that "
+            f"the service is up.",
+            status=seen.status,
+            attempts=attempts,
+        )
+    return ServiceError(f"{host} refused {call}: {error}", status=seen.status, code=seen.code, attempts=attempts)

@@ -1,0 +1,66 @@
+"""The border to aiohttp: sessions that carry no more than they should, and its failures as values of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiohttp
+
+from .._version import __version__
+from .answers import Seen
+
+__all__ = ["CONTROL_TIMEOUT", "NETWORK_ERRORS", "STALL_SECONDS", "open_session", "read_text", "retry_after", "seen_of"]
+
+#: Seconds without any progress after which a connection is given up. There is no limit on the whole of a transfer: a
+#: slow line must be able to finish.
+STALL_SECONDS = 60.0
+CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=30.0)
+
+NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+
+
+def open_session(headers: dict[str, str] | None = None) -> aiohttp.ClientSession:
+    """Return a session with verified TLS, no cookies, no `.netrc`, and no limit of its own on connections.
+
+    The part storage gets a session without headers, so that the API key cannot reach it.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": f"kumo-async/{__version__}", **(headers or {})},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=STALL_SECONDS),
+        auto_decompress=True,
+    )
+
+
+def seen_of(error: BaseException, host: str) -> Seen:
+    """Return what a failed connection looks like, in words that hold no URL."""
+    verified = not isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError)
+    if not verified:
+        return Seen(status=None, verified=False, message=f"the TLS certificate of {host} cannot be verified")
+    if isinstance(error, asyncio.TimeoutError):
+        return Seen(status=None, message=f"{host} did not answer in time")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Seen(status=None, message=f"the name {host} cannot be resolved")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Seen(status=None, message=f"no connection to {host}: {error.os_error.strerror or 'refused'}")
+    return Seen(status=None, message=f"the connection to {host} broke ({type(error).__name__})")
+
+
+def retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds that the server asks to wait, if it gives them as a number."""
+    try:
+        return max(0.0, float(response.headers.get("Retry-After", "")))
+    except ValueError:
+        return None
+
+
+async def read_text(response: aiohttp.ClientResponse, most: int) -> str:
+    """Return an answer's body as text, no more than `most` bytes of it."""
+    data = bytearray()
+    async for block in response.content.iter_any():
+        data += block
+        if len(data) >= most:
+            break
+    return data[:most].decode("utf-8", "replace")

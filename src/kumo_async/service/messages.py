@@ -1,0 +1,178 @@
+"""The messages that the sending path exchanges with the service.
+
+They are the few that it needs of kumo-api's models, as plain dataclasses: importing the models themselves costs most of
+a second and pandas. `tests/service/test_messages.py` holds every one of them against the official model, both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ServiceError
+
+__all__ = [
+    "MAX_PARTS",
+    "CompleteUpload",
+    "PartMetadata",
+    "PartUrl",
+    "StartUpload",
+    "StartedUpload",
+    "TableRequest",
+    "connector_id",
+    "file_type_of",
+]
+
+#: Most parts of one object: `kumoapi.data_source.StartFileUploadRequest`.
+MAX_PARTS = 1000
+
+
+def connector_id(file_type: str) -> str:
+    """Return the id of the connector that holds uploaded tables of a file type.
+
+    Example:
+        >>> connector_id("parquet")
+        'parquet_upload_connector'
+    """
+    return f"{file_type}_upload_connector"
+
+
+def file_type_of(connector: str) -> str:
+    """Return the file type that an upload connector holds.
+
+    Example:
+        >>> file_type_of("parquet_upload_connector")
+        'parquet'
+    """
+    return connector.removesuffix("_upload_connector")
+
+
+class PartUrl:
+    """A presigned URL. Whoever holds it may write, so it shows itself without its query.
+
+    Example:
+        >>> PartUrl("https://bucket.example/key?X-Amz-Signature=secret")
+        PartUrl('https://bucket.example/key?…')
+    """
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def reveal(self) -> str:
+        """Return the whole URL, for the one place that sends to it."""
+        return self._url
+
+    def __repr__(self) -> str:
+        parts = urlsplit(self._url)
+        host = parts.netloc.rpartition("@")[2]
+        return f"PartUrl('{parts.scheme}://{host}{parts.path}?…')"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError("A presigned URL is not pickled.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartUpload:
+    """Ask for an object to be started."""
+
+    source_table_name: str
+    connector_id: str
+    num_parts: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request's body."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartedUpload:
+    """An object that was started: where its parts go, in ascending order of their numbers."""
+
+    temp_upload_path: str
+    upload_id: str
+    urls: tuple[PartUrl, ...]
+
+    @classmethod
+    def from_json(cls, body: Any, num_parts: int) -> StartedUpload:
+        """Read the answer, checking that there is one URL for each part that was asked for.
+
+        Raises:
+            ServiceError: If the answer is not of the documented form.
+        """
+        try:
+            urls = {int(number): str(url) for number, url in body["presigned_part_urls"].items()}
+            path, upload_id = str(body["temp_upload_path"]), str(body["upload_id"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ServiceError("The service answered start_file_upload in a form that is not documented.") from error
+        if sorted(urls) != list(range(1, num_parts + 1)):
+            raise ServiceError(f"The service gave {len(urls)} part URLs where {num_parts} were asked for.")
+        return cls(
+            temp_upload_path=path,
+            upload_id=upload_id,
+            urls=tuple(PartUrl(urls[number]) for number in range(1, num_parts + 1)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartMetadata:
+    """A stored part, as the service wants to hear of it."""
+
+    part_number: int
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteUpload:
+    """Ask for an object to be made visible. Its parts were validated here, so the service need not do it again."""
+
+    source_table_name: str
+    connector_id: str
+    temp_upload_path: str
+    upload_id: str
+    parts_metadata: tuple[PartMetadata, ...]
+    validate_data: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request's body."""
+        return {**asdict(self), "parts_metadata": [asdict(part) for part in self.parts_metadata]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """Name a table, or all tables, behind an upload connector."""
+
+    connector_id: str
+    table_name: str | None = None
+    source_type: str = "S3"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request's body; without a table name it fits list_tables."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def table_data_request(connector: str, table: str, file_type: str, sample_rows: int) -> dict[str, Any]:
+    """Return the body of get_table_data for one table and a number of sample rows, 0 to 1000."""
+    request = {
+        "s3_root_dir": "",
+        "connector_id": connector,
+        "table_names": [table],
+        "file_type": file_type.upper(),
+        "source_type": "S3",
+    }
+    return {"source_table_request": request, "sample_rows": sample_rows}
+
+
+def get_field(body: Any, name: str, kind: type, call: str) -> Any:
+    """Return a field of a JSON answer.
+
+    Raises:
+        ServiceError: If it is missing or not of that type.
+    """
+    value = body.get(name) if isinstance(body, Mapping) else None
+    if not isinstance(value, kind):
+        raise ServiceError(f"The service answered {call} in a form that is not documented: no {name!r}.")
+    return value

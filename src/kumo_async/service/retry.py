@@ -1,0 +1,64 @@
+"""Making a request again where that helps: backoff with jitter around one request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from .answers import AnswerError, Verdict
+
+__all__ = ["OnRetry", "retrying"]
+
+T = TypeVar("T")
+
+#: Called with the number of the attempt that failed, from 1, and the failure, when it will be tried again.
+OnRetry = Callable[[int, AnswerError], None]
+
+#: Seconds; https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/ says why they grow and
+#: jitter.
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 20.0
+_THROTTLE_WAIT = 2.0
+
+
+async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry: OnRetry) -> T:
+    """Return what `request` returns, making it again after failures that pass.
+
+    Args:
+        request: Makes one attempt, from the beginning.
+        attempts: How often it is made at the most.
+        on_retry: Told of each failure that is followed by another attempt.
+
+    Raises:
+        AnswerError: The last failure; its `attempts` says how many were made.
+    """
+    import stamina
+
+    made = 0
+
+    def backoff(error: Exception) -> bool | float:
+        if not isinstance(error, AnswerError) or error.verdict not in (Verdict.RETRY, Verdict.THROTTLE):
+            return False
+        if made < attempts:
+            on_retry(made, error)
+        if error.retry_after is not None:
+            return min(error.retry_after, _LONGEST_WAIT)
+        return _THROTTLE_WAIT * made if error.verdict is Verdict.THROTTLE else True
+
+    context = stamina.retry_context(
+        on=backoff,
+        attempts=attempts,
+        timeout=None,
+        wait_initial=_FIRST_WAIT,
+        wait_max=_LONGEST_WAIT,
+        wait_jitter=_FIRST_WAIT,
+    )
+    async for attempt in context:
+        with attempt:
+            made = attempt.num
+            try:
+                return await request()
+            except AnswerError as error:
+                error.attempts = made
+                raise
+    raise AssertionError("stamina returns or raises")

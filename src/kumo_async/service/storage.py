@@ -1,0 +1,137 @@
+"""The part storage: presigned PUTs that stream a part from where its bytes are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from ..errors import KumoError, ServiceError
+from .answers import AnswerError, s3_error
+from .credentials import is_loopback
+from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of
+from .messages import PartUrl
+
+__all__ = ["PartStorage"]
+
+#: Opens a part's bytes from the first one.
+ReadPart = Callable[[], AsyncIterator[bytes]]
+
+#: Told how many bytes went out; a negative number where they have to go out again.
+OnSent = Callable[[int], None]
+
+_MOST_ERROR = 64 * 1024
+
+
+class PartStorage:
+    """Sends parts over one session, which carries no API key."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def put_part(self, url: PartUrl, size: int, read: ReadPart, on_sent: OnSent) -> str:
+        """Send one part, once, and return its ETag as the storage gave it.
+
+        Args:
+            url: Where it goes.
+            size: Its exact size in bytes.
+            read: Opens its bytes.
+            on_sent: Told of progress; on failure what was told is taken back.
+
+        Raises:
+            AnswerError: If the storage did not take it.
+            ServiceError: If the URL is not one that anything may be sent to, or the answer has no ETag.
+            SourceChangedError: If the source does not give `size` bytes.
+        """
+        body = _PartBody(size, read, on_sent)
+        target = _checked(url)
+        failure: AnswerError | None = None
+        try:
+            async with self._session.put(
+                target, data=body, headers={"Content-Length": str(size)}, allow_redirects=False
+            ) as response:
+                if response.status == 200:
+                    await response.read()
+                    return _etag(response)
+                failure = await _refusal(response)
+        except NETWORK_ERRORS as error:
+            failure = AnswerError(seen_of(error, target.host or "the storage"))
+        finally:
+            if failure is not None:
+                body.take_back()
+        # Raised out here, since aiohttp's own errors name the URL with its signature.
+        raise body.error or failure
+
+
+class _PartBody(aiohttp.Payload):
+    """A request body that is read anew from its first byte whenever aiohttp writes it."""
+
+    _autoclose = True
+
+    def __init__(self, size: int, read: ReadPart, on_sent: OnSent) -> None:
+        super().__init__(read, content_type="application/octet-stream")
+        self._size = size
+        self._read = read
+        self._on_sent = on_sent
+        self._sent = 0
+        self.error: KumoError | None = None
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the whole body."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the whole body; its length is what Content-Length says."""
+        del content_length
+        self.take_back()
+        try:
+            async for block in self._read():
+                async with asyncio.timeout(STALL_SECONDS):
+                    await writer.write(block)
+                self._sent += len(block)
+                self._on_sent(len(block))
+        except KumoError as error:
+            # aiohttp turns what a body raises into a connection error; the reason is kept for put_part.
+            self.error = error
+            raise
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Refuse: a part is never held as text."""
+        del encoding, errors
+        raise TypeError("A part's body is a stream of bytes.")
+
+    def take_back(self) -> None:
+        """Tell the observer that what was sent so far does not count."""
+        if self._sent:
+            self._on_sent(-self._sent)
+            self._sent = 0
+
+
+def _checked(url: PartUrl) -> URL:
+    """Return the URL for aiohttp, as it was signed, if it is one that a part may be sent to."""
+    whole = url.reveal()
+    parts = urlsplit(whole)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    if not secure or not parts.hostname or parts.username is not None:
+        raise ServiceError(f"The service gave a part URL that is not safe to send to: {url!r}.")
+    return URL(whole, encoded=True)
+
+
+def _etag(response: aiohttp.ClientResponse) -> str:
+    etag = response.headers.get("ETag", "")
+    if not etag:
+        raise ServiceError("The storage stored a part but gave no ETag for it, so it cannot be completed.", status=200)
+    return etag
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> AnswerError:
+    text = await read_text(response, _MOST_ERROR)
+    return AnswerError(
+        s3_error(response.status, text),
+        retry_after=retry_after(response),
+        request_id=response.headers.get("x-amz-request-id"),
+    )
