@@ -1,0 +1,79 @@
+"""What can be uploaded. A source knows its format, checks the file, and plans partitions as byte ranges."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import SourceError
+from .files import FileRange, Partition, Segment, SourceFile, local_path
+
+__all__ = ["FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
+
+#: File name endings of each file type, in lower case.
+ENDINGS = {"parquet": (".parquet",), "csv": (".csv",)}
+
+
+class Source(Protocol):
+    """A file that was looked at and can be uploaded.
+
+    Attributes:
+        file: The open file.
+        columns: The column names as they will be in Kumo.
+        renamed: Old name to new name, where the two differ.
+        rows: Number of rows, or None where only cutting tells.
+        warnings: What the user should know.
+    """
+
+    file: SourceFile
+    columns: tuple[str, ...]
+    renamed: Mapping[str, str]
+    rows: int | None
+    warnings: tuple[str, ...]
+
+    def partitions(self, size: int | None) -> AsyncIterator[Partition]:
+        """Plan the partitions, in order.
+
+        Args:
+            size: Target size of a partition in bytes; None for one object.
+
+        Raises:
+            SourceError: If the rest of the file turns out not to be acceptable.
+        """
+        ...
+
+
+@asynccontextmanager
+async def open_source(path: str | os.PathLike[str], file_type: str) -> AsyncIterator[Source]:
+    """Open the file at `path` as a source of `file_type`, and close it in the end.
+
+    Raises:
+        SourceError: If the file is missing, unreadable, of another type, empty, or otherwise not acceptable.
+    """
+    where = local_path(path)
+    _check_ending(where, file_type)
+    async with await SourceFile.open(where) as file:
+        # Each format brings libraries of its own, which only its users should pay for.
+        if file_type == "parquet":
+            from .parquet import ParquetSource
+
+            yield await ParquetSource.open(file)
+        else:
+            from .csv import CsvSource
+
+            yield await CsvSource.open(file)
+
+
+def _check_ending(path: Path, file_type: str) -> None:
+    name = path.name.lower()
+    if name.endswith(ENDINGS[file_type]):
+        return
+    other = next((known for known, endings in ENDINGS.items() if name.endswith(endings)), None)
+    if other is not None:
+        remedy = f'use FileUploadConnector(file_type="{other}") for it'
+    else:
+        remedy = f"a {file_type} connector takes files that end with {' or '.join(ENDINGS[file_type])}"
+    raise SourceError(f"{path} cannot be uploaded through a {file_type} connector: {remedy}.", path=str(path))

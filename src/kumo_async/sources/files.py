@@ -1,0 +1,245 @@
+"""Local files as ranges of bytes, and partitions as lists of such ranges.
+
+Whatever is uploaded becomes byte ranges before it is sent: a partition has an exact size before its upload starts,
+costs no memory, and can be read again from any offset.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiofiles.os
+
+from ..errors import SourceChangedError, SourceError
+
+__all__ = ["FileRange", "Partition", "Segment", "SourceFile", "local_path"]
+
+#: How much is read and handed to the network at a time, in bytes. Smaller costs time in hops between threads, larger
+#: costs memory; measured in benchmarks/part_size.py.
+BLOCK_SIZE = 256 * 1024
+
+_open = aiofiles.os.wrap(os.open)
+_pread = aiofiles.os.wrap(os.pread)
+_fstat = aiofiles.os.wrap(os.fstat)
+_stat = aiofiles.os.wrap(os.stat)
+
+_KINDS = {
+    stat.S_ISDIR: "a directory",
+    stat.S_ISFIFO: "a pipe (FIFO)",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a character device",
+    stat.S_ISBLK: "a block device",
+}
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """Return the local path that a user's argument means: `~` and ``file://`` are understood.
+
+    Raises:
+        SourceError: If it is empty, has a NUL, or is a URL of another scheme or host.
+
+    Example:
+        >>> local_path("file:///data/my%20users.csv").name
+        'my users.csv'
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise SourceError(f"The path must be text; got {type(text).__name__}. Use os.fsdecode() on it.")
+    if not text or "\0" in text:
+        raise SourceError("The path is empty or holds a NUL character; give the path of a file.", path=text)
+    if "://" not in text:
+        return Path(text).expanduser()
+    url = urlsplit(text)
+    if url.scheme.lower() != "file" or url.netloc.lower() not in ("", "localhost"):
+        raise SourceError(
+            f"{url.scheme}:// sources cannot be read; download the file first and give its local path.", path=text
+        )
+    return Path(unquote(url.path))
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """What tells that a file is still the one that was planned."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Identity:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class SourceFile:
+    """One local file, opened once; it is read at offsets, from any number of tasks at a time.
+
+    Every read is exact: a file that became shorter raises SourceChangedError. The file is never mapped into memory,
+    so truncating it cannot kill the process.
+    """
+
+    def __init__(self, path: Path, descriptor: int, status: os.stat_result) -> None:
+        self.path = str(path)
+        self.size = status.st_size
+        self._descriptor = descriptor
+        self._identity = _Identity.of(status)
+
+    @classmethod
+    async def open(cls, path: Path) -> SourceFile:
+        """Open `path` for reading.
+
+        Raises:
+            SourceError: If it does not exist, may not be read, or is not a regular file. Never waits for a pipe.
+        """
+        try:
+            _refuse_irregular(path, await _stat(path))
+            # Non-blocking, since a pipe may have taken the file's place between the two calls.
+            descriptor = await _open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise SourceError(_explain(path, error), path=str(path)) from error
+        try:
+            status = await _fstat(descriptor)
+            _refuse_irregular(path, status)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, status)
+
+    async def close(self) -> None:
+        """Close the file. Closing twice is allowed."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    async def __aenter__(self) -> SourceFile:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `offset`.
+
+        Raises:
+            SourceChangedError: If the file is shorter than it was when it was opened.
+            SourceError: If the operating system cannot read it.
+        """
+        try:
+            data: bytes = await _pread(self._descriptor, length, offset)
+            while len(data) < length:
+                more: bytes = await _pread(self._descriptor, length - len(data), offset + len(data))
+                if not more:
+                    raise self.changed("is shorter than it was")
+                data += more
+        except OSError as error:
+            raise SourceError(_explain(Path(self.path), error), path=self.path) from error
+        return data
+
+    def read_blocking(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`; for worker threads only. Empty means the end of the file."""
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise SourceError(_explain(Path(self.path), error), path=self.path) from error
+
+    async def check_unchanged(self) -> None:
+        """Check that the path still names this very file, with the size and mtime that it had when it was opened.
+
+        Raises:
+            SourceChangedError: If it was written to, replaced, moved or removed.
+        """
+        try:
+            now = (await _fstat(self._descriptor), await _stat(self.path))
+        except OSError as error:
+            raise self.changed("was moved or removed") from error
+        if any(_Identity.of(status) != self._identity for status in now):
+            raise self.changed("was written to or replaced")
+
+    def changed(self, what: str) -> SourceChangedError:
+        """Return the error to raise when the file turns out not to be what was planned."""
+        return SourceChangedError(
+            f"{self.path} {what} while it was being uploaded. No table was made from it; upload it again once nothing "
+            f"writes to it.",
+            path=self.path,
+        )
+
+
+@dataclass(frozen=True)
+class FileRange:
+    """A range of bytes of a file that already exists."""
+
+    file: SourceFile
+    offset: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+
+Segment = bytes | FileRange
+
+
+class Partition:
+    """One file of a table as it will be in Kumo: segments back to back.
+
+    Attributes:
+        segments: Bytes that were made (a header line, a footer) and ranges of files.
+        rows: Number of rows.
+        size: Size in bytes.
+    """
+
+    def __init__(self, segments: tuple[Segment, ...], rows: int) -> None:
+        self.segments = segments
+        self.rows = rows
+        self._ends = list(accumulate(len(segment) for segment in segments))
+        self.size = self._ends[-1] if self._ends else 0
+
+    def pieces(self, offset: int, length: int, most: int = BLOCK_SIZE) -> Iterator[Segment]:
+        """Cut the bytes from `offset` to `offset + length` into segments of at most `most` bytes, in order."""
+        end = offset + length
+        start = 0
+        for segment, segment_end in zip(self.segments, self._ends, strict=True):
+            low, high = max(start, offset), min(segment_end, end)
+            for at in range(low, high, most):
+                yield _part_of(segment, at - start, min(most, high - at))
+            start = segment_end
+
+    async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Read the bytes from `offset` to `offset + length` in blocks.
+
+        Raises:
+            SourceChangedError: If a file is shorter than it was when it was planned.
+        """
+        for piece in self.pieces(offset, length):
+            yield piece if isinstance(piece, bytes) else await piece.file.read(piece.offset, piece.length)
+
+
+def _part_of(segment: Segment, start: int, length: int) -> Segment:
+    if isinstance(segment, bytes):
+        return segment[start : start + length]
+    return FileRange(segment.file, segment.offset + start, length)
+
+
+def _refuse_irregular(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    kind = next((name for test, name in _KINDS.items() if test(status.st_mode)), "not a regular file")
+    raise SourceError(f"{path} is {kind}; give the path of one regular file.", path=str(path))
+
+
+def _explain(path: Path, error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            if path.is_symlink():
+                return f"{path} is a link to a file that does not exist. Mend the link, or give the file's own path."
+            return f"{path} does not exist. Check the path; relative paths start at {Path.cwd()}."
+        case PermissionError():
+            return f"{path} may not be read by this process. Change its permissions, or run as a user who may."
+        case _:
+            return f"{path} cannot be read: {error.strerror or error}."

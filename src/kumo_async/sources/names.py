@@ -1,0 +1,67 @@
+"""What a source's column names become, and what the user should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import SourceError
+from ..formats.names import case_twins, clean_names
+
+__all__ = ["ColumnNames", "accept_names"]
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """A source's column names before and after Kumo's rule."""
+
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the rule changes any name."""
+        return self.old != self.new
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """Old name to new name, where the two differ. Of a name that stands several times the last one counts."""
+        return {old: new for old, new in zip(self.old, self.new, strict=True) if old != new}
+
+
+def accept_names(path: str, names: Sequence[str]) -> ColumnNames:
+    """Apply Kumo's rule for column names.
+
+    Raises:
+        SourceError: If there are no columns, or two names differ by case only.
+    """
+    if not names:
+        raise SourceError(f"{path} has no columns.", path=path)
+    new = tuple(clean_names(names))
+    if twins := case_twins(new):
+        listed = "; ".join(" and ".join(map(repr, group)) for group in twins)
+        raise SourceError(
+            f"{path} has columns whose names differ by case only, which Kumo cannot keep apart: {listed}. Rename one "
+            f"of each.",
+            path=path,
+        )
+    return ColumnNames(tuple(names), new, tuple(_warnings(names, new)))
+
+
+def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    warnings = []
+    lost = [name for name in old if name and not any(c.isascii() and c.isalnum() for c in name)]
+    if lost:
+        warnings.append(
+            f"Kumo takes only ASCII letters and digits in column names; of these nothing is left, and they were "
+            f"numbered: {', '.join(map(repr, lost))}."
+        )
+    twice = sorted({name for name in old if old.count(name) > 1}) if len(set(old)) < len(old) else []
+    if twice:
+        where = "; ".join(
+            f"{name!r} became {', '.join(repr(n) for o, n in zip(old, new, strict=True) if o == name)}"
+            for name in twice
+        )
+        warnings.append(f"Column names that stand several times were numbered: {where}.")
+    return warnings
