@@ -1,0 +1,238 @@
+r"""What separates and quotes the fields of a CSV file, and what its columns are called.
+
+`detect` looks at the first block of a file, `read_header` reads its first record, `write_header` writes one again. The
+records behind the header are never rewritten, so nothing here looks at what they mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kumo_async.formats.csv_sniff import sniff
+from kumo_async.formats.records import RecordError, RecordScanner
+
+__all__ = ["CsvDialect", "Header", "HeaderError", "detect", "read_header", "write_header"]
+
+_BOM: Final = b"\xef\xbb\xbf"
+_OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+
+@dataclass(frozen=True)
+class CsvDialect:
+    r"""How a CSV file separates and quotes its fields; records end with LF, CRLF or CR in every dialect.
+
+    Arguments:
+        delimiter: The byte between two fields.
+        quote: The byte around a field that holds delimiters or newlines, doubled where it is meant itself; None where
+            the file knows no quoting.
+        escape: The byte that makes the next one literal, inside and outside of quotes; None, as in RFC 4180, for none.
+
+    Raises:
+        ValueError: One of them is not a single ASCII byte, is NUL or a newline, or two of them are the same.
+
+    Example:
+        >>> CsvDialect(delimiter=b"\t", quote=None)
+        CsvDialect(delimiter=b'\t', quote=None, escape=None)
+    """
+
+    delimiter: bytes = b","
+    quote: bytes | None = b'"'
+    escape: bytes | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: byte for name, byte in vars(self).items() if name == "delimiter" or byte is not None}
+        for name, byte in given.items():
+            # A byte over 127 would be a part of a character in UTF-8, so it can separate nothing.
+            if not isinstance(byte, bytes) or len(byte) != 1 or not byte.isascii() or byte in b"\r\n\0":
+                raise ValueError(f"{name} must be one ASCII byte that is neither a newline nor NUL, not {byte!r}")
+        if len(set(given.values())) < len(given):
+            raise ValueError(f"{', '.join(given)} must differ from each other")
+
+
+def detect(block: bytes, complete: bool) -> CsvDialect:
+    r"""Detect the dialect of a CSV file.
+
+    The delimiter is the one, of ``,`` ``;`` tab and ``|``, that occurs in the header and gives the most rows as many
+    fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, decimal
+    commas aside. The quote is ``"`` unless fields are plainly quoted with ``'``. An escape is never detected.
+
+    Arguments:
+        block: The first bytes of the file; about 256 KiB of them are looked at.
+        complete: Whether these bytes are the whole file, so that the last record is a whole one.
+
+    Returns:
+        The dialect; that of RFC 4180 if nothing speaks for another, as with one column.
+
+    Example:
+        >>> detect(b"name;price\nnut;0,50\nbolt;1,75\n", complete=True)
+        CsvDialect(delimiter=b';', quote=b'"', escape=None)
+    """
+    return CsvDialect(*sniff(block.removeprefix(_BOM).decode("latin-1"), complete))
+
+
+class HeaderError(ValueError):
+    """The header of a CSV file cannot be read, or cannot be written.
+
+    Attributes:
+        offset: The offset in bytes of the first byte that is wrong; None where it has no place.
+    """
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record of a CSV file, which names its columns.
+
+    Attributes:
+        names: The names of the columns, without their quotes.
+        start: The offset in bytes of the record, behind a byte order mark and blank lines.
+        end: The offset in bytes behind the record's terminator, where the data begins.
+        terminator: The terminator, LF, CRLF or CR; LF if the file ends with the header.
+        has_data: Whether a row follows; True also where that would be behind the block that was read.
+    """
+
+    names: tuple[str, ...]
+    start: int
+    end: int
+    terminator: bytes
+    has_data: bool
+
+
+def read_header(block: bytes, dialect: CsvDialect, complete: bool) -> Header:
+    r"""Read the header of a CSV file.
+
+    Arguments:
+        block: The first bytes of the file; the header must lie within them.
+        dialect: How the file separates and quotes its fields.
+        complete: Whether these bytes are the whole file.
+
+    Raises:
+        HeaderError: There is no header, it does not end within the block, or it is not UTF-8.
+
+    Example:
+        >>> read_header(b'\n"last, first",age\r\nSmith,42\r\n', CsvDialect(), complete=True)
+        Header(names=('last, first', 'age'), start=1, end=20, terminator=b'\r\n', has_data=True)
+    """
+    _refuse_other_encodings(block)
+    start = len(_BOM) if block.startswith(_BOM) else 0
+    start += len(block[start:]) - len(block[start:].lstrip(b"\r\n"))
+    if start == len(block) and complete:
+        raise HeaderError("the file is empty: a CSV file begins with a header that names its columns")
+    end = _first_end(block, dialect, start, complete)
+    record = block[start:end]
+    terminator = _terminator(record, dialect)
+    names = _names(record.removesuffix(terminator), dialect, start)
+    has_data = not complete or bool(block[end:].strip(b"\r\n"))
+    return Header(names, start, end, terminator or b"\n", has_data)
+
+
+def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -> bytes:
+    r"""Write a header, with quotes only where a name needs them.
+
+    Arguments:
+        names: The names of the columns.
+        dialect: How the file separates and quotes its fields.
+        terminator: What ends the record: LF, CRLF or CR.
+
+    Returns:
+        The record, terminator included, in UTF-8 and without a byte order mark.
+
+    Raises:
+        HeaderError: A name needs quotes, and the dialect has neither quotes nor an escape.
+
+    Example:
+        >>> write_header(["id", "last, first"], CsvDialect(), b"\n")
+        b'id,"last, first"\n'
+    """
+    special = b"\r\n" + dialect.delimiter + (dialect.quote or b"") + (dialect.escape or b"")
+    fields = [name.encode() for name in names]
+    guarded = [any(byte in special for byte in field) for field in fields]
+    # A header of one empty name would be a blank line, and a mark that begins a name would be the mark of the file.
+    if fields == [b""] or fields[0].startswith(_BOM):
+        guarded[0] = True
+    written = [
+        _guard(field, special, dialect) if guard else field for field, guard in zip(fields, guarded, strict=True)
+    ]
+    return dialect.delimiter.join(written) + terminator
+
+
+def _guard(field: bytes, special: bytes, dialect: CsvDialect) -> bytes:
+    quote, escape = dialect.quote, dialect.escape
+    if quote is not None:
+        field = field if escape is None else field.replace(escape, escape * 2)
+        return quote + field.replace(quote, quote * 2) + quote
+    if escape is None or not field:
+        raise HeaderError("a column name cannot be written without quotes, and the file is read without: rename it")
+    return b"".join(escape + bytes([byte]) if byte in special else bytes([byte]) for byte in field)
+
+
+def _refuse_other_encodings(block: bytes) -> None:
+    for mark, encoding in _OTHER_BOMS.items():
+        if block.startswith(mark):
+            name = encoding.upper()
+            raise HeaderError(f"the file is {name} by its byte order mark, not UTF-8: pass encoding={encoding!r}", 0)
+
+
+def _first_end(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> int:
+    scanner = RecordScanner(dialect, start)
+    offsets = scanner.feed(block[start:]).offsets
+    if not offsets.size and complete:
+        try:
+            offsets = scanner.finish().offsets
+        except RecordError as error:
+            message = f"the header never ends: the quote that opens at byte {error.offset} is not closed"
+            raise HeaderError(message, error.offset) from None
+    if not offsets.size:
+        raise HeaderError(f"the header does not end within the first {len(block):,} bytes of the file", start)
+    return int(offsets[0])
+
+
+def _terminator(record: bytes, dialect: CsvDialect) -> bytes:
+    """Return the terminator of a record, empty if it has none: the newline that ends it may be an escaped one."""
+
+    def ends(data: bytes) -> bool:
+        return bool(RecordScanner(dialect).feed(data + b"x").offsets.size)
+
+    if not ends(record):
+        return b""
+    return b"\r\n" if record.endswith(b"\r\n") and ends(record[:-1]) else record[-1:]
+
+
+def _names(record: bytes, dialect: CsvDialect, start: int) -> tuple[str, ...]:
+    nul = record.find(0)
+    if nul >= 0:
+        where = f"the header holds a NUL at byte {start + nul}"
+        raise HeaderError(f"{where}: if the file is UTF-16 or UTF-32, pass encoding=", start + nul)
+    try:
+        text = record.decode()
+    except UnicodeDecodeError as error:
+        offset = start + error.start
+        message = f"the header is not UTF-8 at byte {offset}: pass encoding=, such as encoding='latin-1'"
+        # Without the cause: it holds the header, and errors hold no data.
+        raise HeaderError(message, offset) from None
+    try:
+        return tuple(next(_reader(text, dialect)))
+    except csv.Error:
+        raise HeaderError(f"a column name is longer than {csv.field_size_limit():,} characters", start) from None
+
+
+def _reader(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
+    return csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=dialect.delimiter.decode(),
+        quotechar=dialect.quote.decode() if dialect.quote else None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        escapechar=dialect.escape.decode() if dialect.escape else None,
+    )

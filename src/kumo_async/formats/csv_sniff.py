@@ -1,0 +1,89 @@
+r"""Which delimiter and which quote a sample of CSV text was most likely written with.
+
+Each candidate reads the sample, and the readings are compared: a delimiter that is one gives all rows as many fields as
+the header, and leaves no field that another delimiter would split. A comma file whose text is full of semicolons has
+none in its header; a semicolon file with decimal commas has commas only in numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Final, NamedTuple
+
+__all__ = ["sniff"]
+
+_DELIMITERS: Final = ",;\t|"  # the likeliest first
+_ROWS: Final = 1000
+_CHARACTERS: Final = 1 << 18
+_DECIMAL_COMMA: Final = re.compile(r"\s*[-+]?\d[\d.' ]*,\d+\s*%?\s*")
+
+
+class _Reading(NamedTuple):
+    """How well a delimiter reads a sample; the greater, the better."""
+
+    consistent: float  # share of the rows with as many fields as the header
+    clean: float  # share of the fields that look whole: no other delimiter would split them
+    fields: int
+    likely: int
+    delimiter: str
+
+
+def sniff(text: str, complete: bool) -> tuple[bytes, bytes]:
+    """Return the likeliest delimiter and quote; comma and double quote if nothing speaks for others.
+
+    Arguments:
+        text: The first characters of the data; a byte may stand for a character.
+        complete: Whether that is all of the data, so that the last record is a whole one.
+    """
+    best = _best(text, '"', complete)
+    if "'" in text and not re.search(r'(^|[,;\t|\r\n])"', text):
+        other = _best(text, "'", complete)
+        if other and _is_quoted(text, other, best):
+            return other.delimiter.encode(), b"'"
+    return best.delimiter.encode() if best else b",", b'"'
+
+
+def _best(text: str, quote: str, complete: bool) -> _Reading | None:
+    samples = ((delimiter, _sample(text, delimiter, quote, complete)) for delimiter in _DELIMITERS)
+    return max((_read(rows, delimiter) for delimiter, rows in samples if rows and len(rows[0]) > 1), default=None)
+
+
+def _sample(text: str, delimiter: str, quote: str, complete: bool) -> list[list[str]]:
+    """Read the first rows, without a last one that the end of the text may have cut."""
+    lines = io.StringIO(text, newline="")
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(lines, delimiter=delimiter, quotechar=quote):
+            rows += [row] if row else []
+            if len(rows) >= _ROWS or (len(rows) > 1 and lines.tell() > _CHARACTERS):
+                return rows
+    except csv.Error:  # a field of more than 128 KiB; the rows before it tell enough
+        return rows
+    return rows if complete or len(rows) < 2 else rows[:-1]
+
+
+def _read(rows: list[list[str]], delimiter: str) -> _Reading:
+    fields = len(rows[0])
+    data = rows[1:] or rows
+    consistent = sum(len(row) == fields for row in data) / len(data)
+    clean = [_is_clean(field, delimiter) for row in data for field in row]
+    return _Reading(consistent, sum(clean) / len(clean), fields, -_DELIMITERS.index(delimiter), delimiter)
+
+
+def _is_clean(field: str, delimiter: str) -> bool:
+    # Wrong delimiters cut quoted fields in two, and prose at its ", ".
+    if field.count('"') % 2 or field.startswith(" "):
+        return False
+    others = [other for other in _DELIMITERS if other != delimiter and other in field]
+    return not others or (others == [","] and _DECIMAL_COMMA.fullmatch(field) is not None)
+
+
+def _is_quoted(text: str, single: _Reading, double: _Reading | None) -> bool:
+    """Whether single quotes are quotes: they keep delimiters within fields, and that makes all rows alike."""
+    # An apostrophe is far more common than this quote, so the doubt is in favour of the apostrophe.
+    field = r"(?:(?<=[%s\r\n])|^)'[^'\r\n]*%s[^'\r\n]*'(?=[%s\r\n]|$)".replace("%s", re.escape(single.delimiter))
+    evidence = len(re.findall(field, text[:_CHARACTERS]))
+    needed = 1 if double is None or double.consistent < 1 else 2
+    return single.consistent == 1 and evidence >= needed

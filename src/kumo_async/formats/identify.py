@@ -1,0 +1,96 @@
+"""What a file really is, by its first and last bytes, whatever its name says."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["FileKind", "identify"]
+
+
+class FileKind(StrEnum):
+    """A kind of file; its value is its name with the article, for a message such as ``f"it is {kind}"``."""
+
+    PARQUET = "a Parquet file"
+    ENCRYPTED_PARQUET = "an encrypted Parquet file"
+    GZIP = "a gzip file"
+    ZSTD = "a Zstandard file"
+    BZIP2 = "a bzip2 file"
+    XZ = "an xz file"
+    LZ4 = "an LZ4 file"
+    ZIP = "a ZIP file"
+    EXCEL = "an Excel file"
+    ORC = "an ORC file"
+    ARROW = "an Arrow IPC file"
+    FEATHER = "a Feather file"
+    AVRO = "an Avro file"
+    SQLITE = "an SQLite file"
+    HDF5 = "an HDF5 file"
+    PDF = "a PDF file"
+    JSON = "a JSON file"
+    UTF16 = "text in UTF-16"
+    UTF32 = "text in UTF-32"
+
+
+_BINARY: Final = (
+    (b"\x1f\x8b", FileKind.GZIP),
+    (b"\x28\xb5\x2f\xfd", FileKind.ZSTD),
+    (b"\xfd7zXZ\0", FileKind.XZ),
+    (b"\x04\x22\x4d\x18", FileKind.LZ4),
+    (b"PK\x03\x04", FileKind.ZIP),
+    (b"PK\x05\x06", FileKind.ZIP),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", FileKind.EXCEL),
+    (b"ARROW1\0\0", FileKind.ARROW),
+    (b"Obj\x01", FileKind.AVRO),
+    (b"SQLite format 3\0", FileKind.SQLITE),
+    (b"\x89HDF\r\n\x1a\n", FileKind.HDF5),
+    (b"%PDF-", FileKind.PDF),
+    # UTF-32 first: its little-endian mark begins with that of UTF-16.
+    (b"\xff\xfe\0\0", FileKind.UTF32),
+    (b"\0\0\xfe\xff", FileKind.UTF32),
+    (b"\xff\xfe", FileKind.UTF16),
+    (b"\xfe\xff", FileKind.UTF16),
+)
+
+# These could also be the beginning of a header, such as "ORC,TROLL", so what follows must not look like text.
+_LETTERS: Final = (
+    (b"PARE", FileKind.ENCRYPTED_PARQUET),
+    (b"PAR1", FileKind.PARQUET),
+    (b"ORC", FileKind.ORC),
+    (b"FEA1", FileKind.FEATHER),
+    (b"BZh", FileKind.BZIP2),
+)
+
+_CONTROL: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_WORKBOOK: Final = re.compile(rb"xl/(workbook|worksheets|theme|styles|_rels)")
+_JSON: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]\d-]|\Z))')
+
+
+def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
+    """Tell what a file is by the bytes that its format begins with.
+
+    Arguments:
+        head: The first bytes of the file; 64 are enough for all but Excel, which 4 KiB tell from other ZIP files.
+        tail: Its last bytes, 4 at least; only they tell Parquet that is encrypted behind a plain beginning.
+
+    Returns:
+        The kind; None for plain text and for what is not known. JSON is a guess by its first characters.
+
+    Example:
+        >>> f"users.csv cannot be read as CSV: it is {identify(bytes.fromhex('1f8b0800'))}"
+        'users.csv cannot be read as CSV: it is a gzip file'
+    """
+    kind = _by_letters(head) or next((kind for magic, kind in _BINARY if head.startswith(magic)), None)
+    if kind is FileKind.ZIP and _WORKBOOK.search(head):
+        return FileKind.EXCEL
+    if kind is FileKind.PARQUET and tail.endswith(b"PARE"):
+        return FileKind.ENCRYPTED_PARQUET
+    return kind or (FileKind.JSON if _JSON.match(head) else None)
+
+
+def _by_letters(head: bytes) -> FileKind | None:
+    for magic, kind in _LETTERS:
+        if head == magic or (head.startswith(magic) and _CONTROL.search(head, len(magic), 64)):
+            return kind
+    return None

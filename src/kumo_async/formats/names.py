@@ -1,0 +1,134 @@
+"""The names that Kumo accepts: for columns the official SDK's rule, for tables what can be part of an object key."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kumo_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MAX_TABLE_NAME", "case_twins", "check_table_name", "clean_names"]
+
+MAX_TABLE_NAME = 255
+"""Characters in a table's name. An S3 key may have 1024, and the names of the partitions are made from this one."""
+
+_ILLEGAL_IN_COLUMN = re.compile(r"[^0-9A-Za-z]")
+_ILLEGAL_IN_TABLE = re.compile(r"[^0-9A-Za-z_.-]")
+
+
+def clean_names(names: Sequence[str]) -> list[str]:
+    """Make column names that Kumo accepts, by the documented rule.
+
+    Every character that is not an ASCII letter or digit becomes ``_``, outer ``_`` go, an empty name becomes
+    ``auto_named_<n>``, and a repeated name gets ``_1``, ``_2`` and so on. Names that are legal and unique stay.
+
+    Args:
+        names: All column names of the table, in order. Takes time in proportion to their number.
+
+    Returns:
+        As many names, in the same order, all legal and all different.
+
+    Example:
+        >>> clean_names(["user id", "user.id", "_total_", "é"])
+        ['user_id', 'user_id_1', 'total', 'auto_named_0']
+    """
+    cleaned = [_ILLEGAL_IN_COLUMN.sub("_", name).strip("_") for name in names]
+    unnamed = 0
+    for position, name in enumerate(cleaned):
+        if not name:
+            cleaned[position] = f"auto_named_{unnamed}"
+            unnamed += 1
+    return _unique(cleaned)
+
+
+def _unique(names: list[str]) -> list[str]:
+    # A made name must also keep clear of the names that are still to come, or the second of them would be renamed
+    # although it was fine. The counters only ever rise, which keeps 20,000 equal names linear.
+    taken = set(names)
+    repeats: dict[str, int] = {}
+    unique = []
+    for name in names:
+        if name not in repeats:
+            repeats[name] = 0
+            unique.append(name)
+            continue
+        while (candidate := f"{name}_{repeats[name] + 1}") in taken:
+            repeats[name] += 1
+        repeats[name] += 1
+        taken.add(candidate)
+        unique.append(candidate)
+    return unique
+
+
+def case_twins(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Find the names that differ by case only, which a case-insensitive reader cannot keep apart.
+
+    Args:
+        names: Column names, in order.
+
+    Returns:
+        One tuple for each group of two or more different spellings, in the order of first appearance.
+
+    Example:
+        >>> case_twins(["ID", "name", "id", "Id"])
+        [('ID', 'id', 'Id')]
+    """
+    groups: dict[str, dict[str, None]] = {}
+    for name in names:
+        groups.setdefault(name.lower(), {})[name] = None
+    return [tuple(spellings) for spellings in groups.values() if len(spellings) > 1]
+
+
+def check_table_name(name: str) -> None:
+    """Refuse a table name that could not be one plain, unambiguous part of an object key.
+
+    ASCII letters, digits, ``_``, ``-`` and ``.`` inside the name are allowed, up to 255 characters. A name that ends in
+    ``.parquet`` or ``.csv`` would meet the folder in which another table's partitions are kept.
+
+    Args:
+        name: The table's name as the user gave it.
+
+    Raises:
+        ConfigurationError: The name is not allowed; the message says which character, where, and what to use.
+
+    Example:
+        >>> check_table_name("users-2024.v2")
+        >>> check_table_name("a/b")
+        Traceback (most recent call last):
+            ...
+        kumo_async.errors.ConfigurationError: Table name 'a/b' has '/' at position 1. Use only ASCII letters, ...
+    """
+    if not isinstance(name, str):
+        raise ConfigurationError(f"A table name must be a str, not {type(name).__name__}. Pass a name such as 'users'.")
+    if problem := _problem_of_table_name(name):
+        raise ConfigurationError(problem, table=_shown(name))
+
+
+def _problem_of_table_name(name: str) -> str | None:
+    if not name:
+        return "The table name is empty. Pass a name such as 'users'."
+    if len(name) > MAX_TABLE_NAME:
+        shown = f"Table name {_shown(name)!r} has {len(name)} characters."
+        return f"{shown} Use at most {MAX_TABLE_NAME}."
+    if found := _ILLEGAL_IN_TABLE.search(name):
+        place = f"has {found.group()!r} at position {found.start()}"
+        return f"Table name {name!r} {place}. Use only ASCII letters, digits, '_', '-' and '.'."
+    if name[0] in ".-":
+        return f"Table name {name!r} starts with {name[0]!r}. Start it with a letter, a digit or '_'."
+    return _problem_of_table_name_end(name)
+
+
+def _problem_of_table_name_end(name: str) -> str | None:
+    if name.endswith("."):
+        return f"Table name {name!r} ends with '.'. Leave the last '.' out."
+    stem, _, suffix = name.rpartition(".")
+    if stem and suffix.lower() in {"parquet", "csv"}:
+        return f"Table name {name!r} ends with the name of a file format. Use {stem!r}."
+    return None
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:40]}…"

@@ -1,0 +1,300 @@
+r"""Where the records of CSV data end, found at the speed of the disk: bytes in, offsets out.
+
+A CSV file may be cut only between records, and only a reader that has seen every quote before a newline knows whether
+the newline ends a record. `RecordScanner` sees every byte once, keeps a handful of scalars from block to block, and is
+exact: it agrees with Python's `csv` module, byte for byte, wherever the blocks happen to be split. `RecordCutter` turns
+record ends into partitions.
+
+The way from a block to its record ends, in a few numpy passes each (`record_marks`):
+
+1. *Escapes*, in dialects that have one: every escaped byte is overwritten by a neutral one.
+2. *Flips*: the quotes at which the data goes into or out of a quoted field.
+3. *Ends*: the newlines outside of quotes.
+
+Only an escape directly behind a closing quote, where its meaning hangs on the state, makes the scanner walk the rest of
+the piece through the state machine itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kumo_async.formats.record_cutter import Cut, RecordCutter
+from kumo_async.formats.record_marks import Flips, find_ends, find_escapes, find_flips, find_terminators, is_inside
+
+if TYPE_CHECKING:
+    from kumo_async.formats.csv_dialect import CsvDialect
+    from kumo_async.formats.record_marks import Bytes, Flags, Offsets
+
+__all__ = ["Cut", "RecordCutter", "RecordEnds", "RecordError", "RecordScanner"]
+
+_LF: Final = 10
+_CR: Final = 13
+_PIECE: Final = 1 << 19  # bytes looked at together: bounds the memory whatever the caller feeds
+
+
+class RecordError(ValueError):
+    """The data ends inside a quoted field.
+
+    Attributes:
+        record: The number of the record that never ends, from 1 where the scanner began; blank lines do not count.
+        offset: The offset in bytes of the quote that was never closed.
+    """
+
+    def __init__(self, record: int, offset: int) -> None:
+        super().__init__(f"record {record} never ends: the quote that opens at byte {offset} is not closed")
+        self.record = record
+        self.offset = offset
+
+
+@dataclass(frozen=True, eq=False)
+class RecordEnds:
+    """Record ends, in order.
+
+    Attributes:
+        offsets: For each record the absolute offset in bytes one behind its terminator.
+        blank: For each record whether it is a blank line, which no reader takes for a row; None when none is.
+    """
+
+    offsets: Offsets
+    blank: Flags | None = None
+
+    @property
+    def row_offsets(self) -> Offsets:
+        """The ends of the rows alone, without the blank lines."""
+        return self.offsets if self.blank is None else self.offsets[~self.blank]
+
+    @property
+    def rows(self) -> int:
+        """How many of the records are rows."""
+        return int(self.offsets.size - (0 if self.blank is None else np.count_nonzero(self.blank)))
+
+
+class _State(IntEnum):
+    RECORD = 0  # nothing of the record was seen yet
+    FIELD = 1  # behind a delimiter
+    PLAIN = 2  # within an unquoted field, or in the text behind a closing quote
+    QUOTED = 3
+    CLOSED = 4  # behind a quote in a quoted field: it closes the field unless another quote follows
+    ESCAPED = 5  # the next byte is literal, then PLAIN
+    QUOTED_ESCAPED = 6  # the next byte is literal, then QUOTED
+    CR = 7  # behind a CR: the record has ended, but an LF would still belong to it
+
+
+_FRESH: Final = frozenset({_State.RECORD, _State.FIELD, _State.CR})  # a quote opens a field here
+
+
+class RecordScanner:
+    r"""Finds the record ends of CSV data that is fed block by block; its memory does not grow with the data.
+
+    Arguments:
+        dialect: How the data separates and quotes its fields.
+        offset: The absolute offset in bytes of the first byte that will be fed; a record must start there.
+
+    Attributes:
+        offset: The offset of the next byte to be fed.
+        rows: The rows that have ended so far; blank lines do not count.
+
+    Example:
+        >>> from kumo_async.formats.csv_dialect import CsvDialect
+        >>> scanner = RecordScanner(CsvDialect())
+        >>> scanner.feed(b'1,"a\nb"\n2,').offsets.tolist(), scanner.feed(b"c\n\n3").offsets.tolist()
+        ([8], [12, 13])
+        >>> scanner.finish().offsets.tolist(), scanner.rows
+        ([14], 3)
+    """
+
+    def __init__(self, dialect: CsvDialect, offset: int = 0) -> None:
+        self.offset = offset
+        self.rows = 0
+        self._state = _State.RECORD
+        self._opened = offset  # where the last quoted field began
+        self._cr_blank = False  # in state CR: whether the record is a blank line
+        self._found: list[RecordEnds] = []
+        self._quote, self._escape = dialect.quote, dialect.escape
+        self._moves = _moves(dialect)
+        separators = b"\r\n" + dialect.delimiter
+        special = separators + (dialect.quote or b"") + (dialect.escape or b"")
+        self._opens_after = np.isin(np.arange(256), list(separators))
+        self._special = np.isin(np.arange(256), list(special))
+        self._neutral = next(byte for byte in range(1, 10) if byte not in special)
+
+    def feed(self, block: bytes) -> RecordEnds:
+        """Scan the next bytes.
+
+        Arguments:
+            block: The bytes that follow the last block, any number of them; about 1 MiB is fastest.
+
+        Returns:
+            The records whose end became certain. A CR at the very end of the block is not certain: an LF may follow.
+        """
+        for start in range(0, len(block), _PIECE):
+            piece = block[start : start + _PIECE]
+            if piece := piece[self._settle(piece) :]:
+                self._scan(piece)
+        return self._take()
+
+    def finish(self) -> RecordEnds:
+        """Tell that the data ends here.
+
+        Returns:
+            The last record, if it was still open: one without a final newline, or with a lone CR as its terminator.
+
+        Raises:
+            RecordError: The data ends inside a quoted field.
+        """
+        if self._state in (_State.QUOTED, _State.QUOTED_ESCAPED):
+            raise RecordError(self.rows + 1, self._opened)
+        if self._state is not _State.RECORD:
+            self._add([self.offset], [self._state is _State.CR and self._cr_blank])
+        self._state = _State.RECORD
+        return self._take()
+
+    def _add(self, offsets: Offsets | list[int], blank: Flags | list[bool]) -> None:
+        if len(offsets):
+            flags = np.asarray(blank, np.bool_)
+            ends = RecordEnds(np.asarray(offsets, np.int64), flags if flags.any() else None)
+            self._found.append(ends)
+            self.rows += ends.rows
+
+    def _take(self) -> RecordEnds:
+        found, self._found = self._found, []
+        if len(found) == 1:
+            return found[0]
+        offsets = np.concatenate([np.empty(0, np.int64), *(ends.offsets for ends in found)])
+        if all(ends.blank is None for ends in found):
+            return RecordEnds(offsets)
+        flags = (np.zeros(ends.offsets.size, np.bool_) if ends.blank is None else ends.blank for ends in found)
+        return RecordEnds(offsets, np.concatenate(list(flags)))
+
+    def _settle(self, piece: bytes) -> int:
+        """Leave the states that hang on the very next byte; return how many bytes that took, at most 2."""
+        used = 0
+        while self._state >= _State.CLOSED and used < len(piece):
+            if self._state is _State.CR and piece[used] != _LF:
+                self._add([self.offset], [self._cr_blank])
+                self._state = _State.RECORD
+            else:
+                self._walk(piece[used : used + 1])
+                used += 1
+        return used
+
+    def _scan(self, piece: bytes) -> None:
+        """Scan one piece from a state in which no byte before it is still to be interpreted."""
+        if self._escape is not None and self._escape in piece:
+            self._scan_escaped(piece, self._escape)
+        elif self._state is _State.QUOTED and self._quote is not None and self._quote not in piece:
+            self.offset += len(piece)
+        else:
+            self._mark(piece, self._flips(piece))
+
+    def _scan_escaped(self, piece: bytes, escape: bytes) -> None:
+        data = np.frombuffer(bytearray(piece), np.uint8)
+        runs, escapes = find_escapes(data, escape[0])
+        pending = bool(escapes[-1] == data.size - 1)
+        data[escapes[: escapes.size - pending] + 1] = self._neutral
+        text = data.tobytes()
+        flips = self._flips(text)
+        unclear = self._behind_closing(data, runs, flips)
+        self._mark(text[:unclear], Flips(flips.at[flips.at < unclear], flips.opened))
+        if unclear < len(piece):
+            self._walk(piece[unclear:])
+        elif pending and self._state is _State.QUOTED:
+            self._state = _State.QUOTED_ESCAPED
+
+    def _behind_closing(self, data: Bytes, runs: Offsets, flips: Flips) -> int:
+        """The first escape directly behind a quote outside of quotes: if the quote closed a field, it is a literal."""
+        if self._quote is None:
+            return data.size
+        runs = runs[data.take(runs - 1, mode="clip") == self._quote[0]]
+        outside = runs[~is_inside(flips.at, runs, inside=self._state is _State.QUOTED)]
+        return int(outside[0]) if outside.size else data.size
+
+    def _flips(self, piece: bytes) -> Flips:
+        if self._quote is None or self._quote not in piece:
+            return Flips(np.empty(0, np.int64), -1)
+        inside, fresh = self._state is _State.QUOTED, self._state in _FRESH
+        data = np.frombuffer(piece, np.uint8)
+        return find_flips(data, self._quote[0], self._opens_after, inside=inside, fresh=fresh)
+
+    def _mark(self, piece: bytes, flips: Flips) -> None:
+        """Add the ends that the flips leave, and step behind the piece."""
+        data = np.frombuffer(piece, np.uint8)
+        inside = self._state is _State.QUOTED
+        at = find_terminators(piece, data)
+        if inside or flips.at.size:
+            at = at[~is_inside(flips.at, at, inside=inside)]
+        ends, blank = find_ends(data, at, empty=self._state is _State.RECORD)
+        if flips.opened >= 0:
+            self._opened = self.offset + flips.opened
+        self._state = self._state_behind(piece, flips.at)
+        if self._state is _State.CR:
+            self._cr_blank = bool(blank[-1])
+            ends, blank = ends[:-1], blank[:-1]
+        self._add(ends + self.offset, blank)
+        self.offset += len(piece)
+
+    def _state_behind(self, piece: bytes, flips: Offsets) -> _State:
+        if (self._state is _State.QUOTED) ^ (flips.size & 1):
+            return _State.QUOTED
+        if piece[-1:] != self._quote:
+            return self._moves[_State.PLAIN][piece[-1]]
+        run = len(piece.rstrip(self._quote))
+        if flips.size and flips[-1] >= run:
+            return _State.CLOSED
+        # An even run that flips nothing is an empty field, so far, where a field begins, and literals elsewhere.
+        if self._opens_after[piece[run - 1]] if run else self._state in _FRESH:
+            self._opened = self.offset + run
+            return _State.CLOSED
+        return _State.PLAIN
+
+    def _walk(self, piece: bytes) -> None:
+        """Scan a piece by the state machine itself, from special byte to special byte."""
+        data = np.frombuffer(piece, np.uint8)
+        special = self._special.take(data)
+        steps = np.flatnonzero(special | np.concatenate(([True], special[:-1])))
+        state, record, cr, quoted = self._state, _State.RECORD, _State.CR, _State.QUOTED
+        ends: list[int] = []
+        blank: list[bool] = []
+        for at, byte in zip((steps + self.offset).tolist(), data[steps].tolist(), strict=True):
+            before, state = state, self._moves[state][byte]
+            if before is cr:
+                ends.append(at + (byte == _LF))
+                blank.append(self._cr_blank)
+            elif state is record:
+                ends.append(at + 1)
+                blank.append(before is record)
+            if state is cr:
+                self._cr_blank = before is record or before is cr
+            elif state is quoted and before in _FRESH:
+                self._opened = at
+        self._add(ends, blank)
+        self._state = state
+        self.offset += len(piece)
+
+
+def _moves(dialect: CsvDialect) -> list[list[_State]]:
+    """The state machine: for each state, in their order, the next state for each byte."""
+    outside = {_LF: _State.RECORD, _CR: _State.CR, dialect.delimiter[0]: _State.FIELD}
+    escapes = {dialect.escape[0]: _State.ESCAPED} if dialect.escape else {}
+    quotes = {dialect.quote[0]: _State.QUOTED} if dialect.quote else {}
+    closes = {dialect.quote[0]: _State.CLOSED} if dialect.quote else {}
+    fresh = _row(_State.PLAIN, outside | escapes | quotes)
+    return [
+        fresh,
+        fresh,
+        _row(_State.PLAIN, outside | escapes),
+        _row(_State.QUOTED, closes | dict.fromkeys(escapes, _State.QUOTED_ESCAPED)),
+        _row(_State.PLAIN, outside | quotes),
+        _row(_State.PLAIN, {}),
+        _row(_State.QUOTED, {}),
+        fresh,
+    ]
+
+
+def _row(default: _State, moves: dict[int, _State]) -> list[_State]:
+    return [moves.get(byte, default) for byte in range(256)]

