@@ -1,0 +1,70 @@
+"""The one bridge from blocking code to the event loop.
+
+A blocking method is one call through `run`: the same arguments and the same errors as its async twin. The event loop
+lives in a thread that is there while at least one call is; calls from several threads share it, and with it the
+connections and limits of their clients.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from anyio.from_thread import BlockingPortalProvider
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+
+def _provider() -> BlockingPortalProvider:
+    return BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
+
+
+_portals = _provider()
+
+
+def _after_fork() -> None:
+    # The child has none of the parent's threads, so a loop that was running there is not running here.
+    global _portals
+    _portals = _provider()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
+    """Run an async function to its end from blocking code, and return its result.
+
+    It works in a script, beside a running event loop (which it blocks, as any blocking call does), from several
+    threads, and after a fork. Ctrl-C cancels the function, waits for its clean-up, and raises KeyboardInterrupt.
+
+    Raises:
+        BaseException: Whatever the function raises.
+
+    Example:
+        >>> import anyio
+        >>> run(anyio.sleep, 0)
+    """
+    ended = threading.Event()
+
+    async def call() -> T:
+        try:
+            return await function(*args, **kwargs)
+        finally:
+            ended.set()
+
+    with _portals as portal:
+        future = portal.start_task_soon(call)
+        try:
+            return future.result()
+        except BaseException:
+            # Either the function's own error, with nothing left to do, or an interruption of the waiting itself.
+            if not future.done():
+                future.cancel()
+                ended.wait()
+            raise

@@ -1,0 +1,165 @@
+"""KumoClient: a workspace to talk to, and the connections to it that all its users share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import anyio
+
+from .service.credentials import Credentials, resolve
+
+if TYPE_CHECKING:
+    from .service.session import Session
+    from .upload.limits import Limits
+
+__all__ = ["KumoClient", "default_client", "init"]
+
+
+class KumoClient:
+    """A Kumo workspace and the key to it. One process may have several.
+
+    Creating a client makes no connection. Connections are opened when a call needs them, shared by all calls that run
+    at the same time on one event loop, and closed with the last of them; ``async with client:`` keeps them open between
+    calls. The limits of `UploadOptions` hold over all uploads of a client on one event loop.
+
+    Args:
+        url: The service's endpoint, such as ``https://acme.kumoai.cloud/api``; ``local:`` or ``local:/some/dir`` for
+            the embedded data plane, which needs no key. Default: the environment variable ``KUMO_API_ENDPOINT``, else
+            the workspace that the key begins with.
+        api_key: The API key. Default: the environment variable ``KUMO_API_KEY``.
+
+    Raises:
+        ConfigurationError: If there are no credentials, or they cannot be right.
+
+    Example:
+        >>> import kumo_async
+        >>> client = kumo_async.KumoClient(url="local:")
+        >>> connector = kumo_async.FileUploadConnector("csv", client=client)
+    """
+
+    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
+        self.credentials = resolve(url, api_key)
+        self._shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+    @property
+    def endpoint(self) -> str:
+        """The service's base URL, or ``local:`` with the embedded data plane's directory."""
+        return self.credentials.endpoint
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connection]:
+        """Open the connections to the service, or join those that are open on this event loop."""
+        shared = self._join()
+        try:
+            yield await shared.connection(self.credentials)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await shared.leave()
+
+    async def __aenter__(self) -> KumoClient:
+        shared = self._join()
+        try:
+            await shared.connection(self.credentials)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await shared.leave()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._shared[asyncio.get_running_loop()].leave()
+
+    def _join(self) -> _Shared:
+        loop = asyncio.get_running_loop()
+        # No lock: a loop's entry is touched by that loop's thread alone.
+        shared = self._shared.get(loop)
+        if shared is None:
+            shared = self._shared[loop] = _Shared()
+        shared.users += 1
+        return shared
+
+    def __repr__(self) -> str:
+        return f"KumoClient({self.endpoint!r})"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("A KumoClient holds a key and is not pickled; make one where it is needed.")
+
+
+class Connection:
+    """What one event loop shares of a client: the open session and the limits."""
+
+    def __init__(self, session: Session, limits: Limits) -> None:
+        self.session = session
+        self.limits = limits
+
+
+class _Shared:
+    """Opens a connection for the first who needs it and closes it after the last."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self._stack = AsyncExitStack()
+        self._lock = anyio.Lock()
+        self._connection: Connection | None = None
+
+    async def connection(self, credentials: Credentials) -> Connection:
+        # aiohttp costs a third of a second to import; a program that only configures a client need not wait for it.
+        from .service.session import connect
+        from .upload.limits import Limits
+
+        async with self._lock:
+            if self._connection is None:
+                session = await self._stack.enter_async_context(connect(credentials))
+                self._connection = Connection(session, Limits())
+            return self._connection
+
+    async def leave(self) -> None:
+        self.users -= 1
+        async with self._lock:
+            if self.users == 0:
+                self._connection = None
+                await self._stack.aclose()
+
+
+_default: KumoClient | None = None
+_from_environment: KumoClient | None = None
+
+
+def init(url: str | None = None, api_key: str | None = None) -> None:
+    """Set the workspace for all connectors that are not given a client of their own. Makes no connection.
+
+    A second call replaces what the first one set. Without any call, the environment variables are used.
+
+    Args:
+        url: See `KumoClient`.
+        api_key: See `KumoClient`.
+
+    Raises:
+        ConfigurationError: If there are no credentials, or they cannot be right.
+
+    Example:
+        >>> import kumo_async
+        >>> kumo_async.init(url="local:")
+    """
+    global _default
+    _default = KumoClient(url, api_key)
+
+
+def default_client() -> KumoClient:
+    """Return the client that `init` set, or one from the environment variables.
+
+    Raises:
+        ConfigurationError: If neither gives credentials.
+    """
+    global _from_environment
+    if _default is not None:
+        return _default
+    client = KumoClient()
+    if _from_environment is None or _from_environment.credentials != client.credentials:
+        _from_environment = client
+    return _from_environment

@@ -1,0 +1,304 @@
+"""FileUploadConnector: the documented interface to uploaded tables, and its async twin."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from . import blocking
+from .client import KumoClient, default_client
+from .errors import ConfigurationError, TableNotFoundError, no_groups
+from .events import Observer, notifier
+from .formats.names import check_table_name
+from .options import UploadOptions, check_partition_size_mb
+from .report import UploadReport
+from .source_table import SourceTable
+
+if TYPE_CHECKING:
+    from kumoapi.data_source import DataSourceType
+    from kumoapi.source_table import FileType
+
+__all__ = ["FileUploadConnector", "check_file_type"]
+
+_FILE_TYPES = ("parquet", "csv")
+
+
+class FileUploadConnector:
+    """A connector to files that are uploaded to Kumo, either Parquet or CSV.
+
+    It has the interface of `kumoai.connector.FileUploadConnector`. Each method that talks to the service blocks, and
+    has an async twin with the suffix ``_async`` and the same arguments.
+
+    Args:
+        file_type: The file type of uploaded data, ``"csv"`` or ``"parquet"``.
+        client: The workspace; default: what `kumo_async.init` set, else the environment variables, looked up at each
+            call.
+
+    Raises:
+        ConfigurationError: If `file_type` is neither of the two.
+
+    Example:
+        >>> import kumo_async as kumoai
+        >>> connector = kumoai.FileUploadConnector(file_type="parquet")
+        >>> report = connector.upload(name="users", path="users.parquet")
+        >>> assert connector.has_table("users")
+    """
+
+    def __init__(self, file_type: str, *, client: KumoClient | None = None) -> None:
+        self._file_type = check_file_type(file_type)
+        self._client = client
+
+    @property
+    def name(self) -> str:
+        """The connector's id in Kumo.
+
+        Example:
+            >>> import kumo_async
+            >>> kumo_async.FileUploadConnector("csv").name
+            'csv_upload_connector'
+        """
+        return f"{self._file_type}_upload_connector"
+
+    @property
+    def source_type(self) -> DataSourceType:
+        """The data source type behind this connector, `DataSourceType.S3` of kumo-api."""
+        from kumoapi.data_source import DataSourceType
+
+        return DataSourceType.S3
+
+    @property
+    def file_type(self) -> FileType:
+        """The file type of uploaded data, a `FileType` of kumo-api."""
+        from kumoapi.source_table import FileType
+
+        return FileType(self._file_type.upper())
+
+    @property
+    def client(self) -> KumoClient:
+        """The workspace that this connector talks to.
+
+        Raises:
+            ConfigurationError: If none was given, and there are no credentials to make one from.
+        """
+        return self._client if self._client is not None else default_client()
+
+    async def upload_async(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        auto_partition: bool = True,
+        partition_size_mb: int = 250,
+        *,
+        options: UploadOptions | None = None,
+        observer: Observer | None = None,
+    ) -> UploadReport:
+        """Upload a file from this machine as a table. The async twin of `upload`; see there.
+
+        Example:
+            >>> import asyncio, kumo_async
+            >>> async def main() -> int:
+            ...     connector = kumo_async.FileUploadConnector("csv")
+            ...     report = await connector.upload_async("orders", "orders.csv")
+            ...     return report.rows
+            >>> asyncio.run(main())
+            3
+        """
+        check_table_name(name)
+        check_partition_size_mb(partition_size_mb)
+        # What only an upload needs is imported by the first one.
+        from .upload.pipeline import UploadRequest, upload
+
+        request = UploadRequest(
+            table=name,
+            path=path,
+            file_type=self._file_type,
+            auto_partition=auto_partition,
+            partition_size_mb=partition_size_mb,
+            options=options or UploadOptions(),
+        )
+        with no_groups():
+            async with self.client.connected() as connection:
+                return await upload(connection.session, connection.limits, request, notifier(observer))
+
+    def upload(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        auto_partition: bool = True,
+        partition_size_mb: int = 250,
+        *,
+        options: UploadOptions | None = None,
+        observer: Observer | None = None,
+    ) -> UploadReport:
+        """Upload a file from this machine as a table, and wait until it is there.
+
+        A file over 1000 MiB is cut into partitions, between row groups or records, without changing a byte of the data.
+        Column names that Kumo does not take are renamed. A table of that name is replaced: afterwards it has exactly
+        the rows of the file. If anything fails before the commit, the old table is still as it was.
+
+        Args:
+            name: The table's name in Kumo.
+            path: The file, of the connector's type. `~`, ``file://`` and any `os.PathLike` are understood.
+            auto_partition: Whether to cut a file over 1000 MiB. If False, such a file is a ValueError.
+            partition_size_mb: Target size of a partition in MiB, 100 to 1000.
+            options: How it is cut and sent; see `UploadOptions`.
+            observer: Told of what happens; see `Observer`.
+
+        Returns:
+            What was uploaded: partitions with sizes and rows, renamed columns, warnings.
+
+        Raises:
+            ConfigurationError: If there are no credentials, or an argument is out of its range.
+            SourceError: If the file cannot be uploaded as it is.
+            SourceChangedError: If the file changes meanwhile.
+            AuthenticationError: If the service does not accept the key.
+            UploadError: If a part cannot be stored, or the table not be committed.
+            ServiceError: If the service refuses a call, or cannot be reached.
+
+        Example:
+            >>> import kumo_async
+            >>> connector = kumo_async.FileUploadConnector(file_type="csv")
+            >>> report = connector.upload("orders", "orders.csv")
+            >>> report.rows, report.partitions[0].name
+            (3, 'orders')
+        """
+        return blocking.run(
+            self.upload_async, name, path, auto_partition, partition_size_mb, options=options, observer=observer
+        )
+
+    async def delete_async(self, name: str, file_type: str | None = None) -> None:
+        """Delete an uploaded table. The async twin of `delete`; see there."""
+        check_table_name(name)
+        if file_type is not None and check_file_type(file_type) != self._file_type:
+            raise ConfigurationError(
+                f"file_type={file_type!r} contradicts this connector, which holds {self._file_type} tables. Use "
+                f"FileUploadConnector(file_type={file_type!r}).",
+                table=name,
+            )
+        from .upload.replace import remove_table
+
+        async with self.client.connected() as connection:
+            if not await remove_table(connection.session.control, self.name, name, self._file_type):
+                raise self._not_found(name)
+
+    def delete(self, name: str, file_type: str | None = None) -> None:
+        """Delete an uploaded table.
+
+        Args:
+            name: The table's name.
+            file_type: ``"parquet"`` or ``"csv"``; must match the connector's.
+
+        Raises:
+            ConfigurationError: If `file_type` contradicts the connector.
+            TableNotFoundError: If there is no such table.
+            ServiceError: If the service refuses, or cannot be reached.
+
+        Example:
+            >>> import kumo_async
+            >>> connector = kumo_async.FileUploadConnector(file_type="csv")
+            >>> report = connector.upload("orders", "orders.csv")
+            >>> connector.delete(name="orders", file_type="csv")
+            >>> connector.has_table("orders")
+            False
+        """
+        blocking.run(self.delete_async, name, file_type)
+
+    async def has_table_async(self, name: str) -> bool:
+        """Return whether the table exists now. The async twin of `has_table`; see there."""
+        async with self.client.connected() as connection:
+            return await connection.session.control.has_table(self.name, name)
+
+    def has_table(self, name: str) -> bool:
+        """Return whether the table exists now. The service is asked each time.
+
+        Args:
+            name: The table's name.
+
+        Raises:
+            ServiceError: If the service does not say.
+
+        Example:
+            >>> import kumo_async
+            >>> kumo_async.FileUploadConnector("csv").has_table("nobody")
+            False
+        """
+        return blocking.run(self.has_table_async, name)
+
+    async def table_async(self, name: str) -> SourceTable:
+        """Return the table as a source table. The async twin of `table`; see there."""
+        if not await self.has_table_async(name):
+            raise self._not_found(name)
+        return SourceTable(name, self)
+
+    def table(self, name: str) -> SourceTable:
+        """Return the table as a source table: a view into its columns and first rows.
+
+        Args:
+            name: The table's name.
+
+        Raises:
+            TableNotFoundError: If there is no such table. It is a ValueError.
+            ServiceError: If the service refuses, or cannot be reached.
+
+        Example:
+            >>> import kumo_async
+            >>> connector = kumo_async.FileUploadConnector("csv")
+            >>> report = connector.upload("orders", "orders.csv")
+            >>> [column.name for column in connector.table("orders").columns]
+            ['id', 'amount']
+        """
+        return blocking.run(self.table_async, name)
+
+    async def table_names_async(self) -> list[str]:
+        """Return the names of all tables behind this connector. The async twin of `table_names`."""
+        async with self.client.connected() as connection:
+            return await connection.session.control.list_tables(self.name)
+
+    def table_names(self) -> list[str]:
+        """Return the names of all tables behind this connector.
+
+        Raises:
+            ServiceError: If the service refuses, or cannot be reached.
+
+        Example:
+            >>> import kumo_async
+            >>> connector = kumo_async.FileUploadConnector("csv")
+            >>> report = connector.upload("orders", "orders.csv")
+            >>> "orders" in connector.table_names()
+            True
+        """
+        return blocking.run(self.table_names_async)
+
+    def _not_found(self, name: str) -> TableNotFoundError:
+        return TableNotFoundError(
+            f"There is no table {name!r} behind {self!r}. table_names() lists those that are there.", table=name
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return self.has_table(name)
+
+    def __getitem__(self, name: str) -> SourceTable:
+        return self.table(name)
+
+    # Without this, Python would look for tables 0, 1, 2, … when someone loops over the connector.
+    __iter__ = None
+
+    def __repr__(self) -> str:
+        where = "" if self._client is None else f", client={self._client!r}"
+        return f"FileUploadConnector({self._file_type!r}{where})"
+
+
+def check_file_type(file_type: str) -> str:
+    """Return a file type in lower case.
+
+    Raises:
+        ConfigurationError: If it is neither ``"parquet"`` nor ``"csv"``.
+
+    Example:
+        >>> check_file_type("CSV")
+        'csv'
+    """
+    known = file_type.lower() if isinstance(file_type, str) else file_type
+    if known not in _FILE_TYPES:
+        raise ConfigurationError(f'file_type must be "parquet" or "csv"; got {file_type!r}.')
+    return known
