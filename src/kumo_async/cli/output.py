@@ -1,0 +1,89 @@
+"""What is printed: consoles for the two streams, values that cannot harm a terminal, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, JustifyMethod
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["cell", "escaped", "new_table", "on_terminal", "print_json", "stderr_console", "stdout_console"]
+
+#: Columns that a pipe has: enough that nothing is ever cut or wrapped for a program that reads it.
+_PIPE_WIDTH = 1_000_000
+
+
+def on_terminal() -> bool:
+    """Return whether a person sees stdout."""
+    return sys.stdout.isatty()
+
+
+def stdout_console() -> Console:
+    """Return a console for results. In a pipe it has no colours and no end of line to wrap or cut at."""
+    return _console(stderr=False, width=None if on_terminal() else _PIPE_WIDTH)
+
+
+def stderr_console() -> Console:
+    """Return a console for progress."""
+    return _console(stderr=True, width=None)
+
+
+def _console(*, stderr: bool, width: int | None) -> Console:
+    from rich.console import Console
+
+    # Markup, emoji codes and highlighting would change what users' data looks like; styles are given where wanted.
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def escaped(text: str, keep: str = "") -> str:
+    r"""Return text in which all that is not printable is written as an escape, except the characters in `keep`.
+
+    A value out of a table could otherwise move the cursor, change the colours, or turn the reading direction.
+
+    Example:
+        >>> escaped("a\x1b[31mb\n")
+        'a\\x1b[31mb\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return a value as the text of a table's cell: no markup, and nothing unprintable."""
+    from rich.text import Text
+
+    return Text("null", style="dim") if value is None else Text(escaped(str(value)), style=style)
+
+
+def new_table(*columns: str | Text, numbers: Container[int] = ()) -> Table:
+    """Return an empty table.
+
+    Args:
+        columns: The column names.
+        numbers: The positions of the columns that are aligned to the right.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for position, name in enumerate(columns):
+        justify: JustifyMethod = "right" if position in numbers else "left"
+        table.add_column(_heading(name), justify=justify, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _heading(name: str | Text) -> Text:
+    return cell(name, "bold") if isinstance(name, str) else name
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+import kumo_async
+from kumo_async.cli import app
+
+PROGRAM = [sys.executable, "-m", "kumo_async"]
+ODD = ["[red]x[/red]", "a\x1b[31mb\nc\u202ed", "y" * 300]
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the program in this process, with an embedded data plane as its service."""
+    monkeypatch.setenv("KUMO_API_ENDPOINT", f"local:{tmp_path / 'plane'}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    pd.DataFrame({"user id": [1, 2, 3], "note": ODD, "zip": ["00501", None, "7"]}).astype(
+        {"note": object, "zip": object}
+    ).to_parquet("users.parquet")
+    Path("Orders.CSV").write_text("id,amount\n1,9.50\n2,12.25\n")
+
+    def invoke(*args: str, code: int = 0, **options: Any) -> Result:
+        result = CliRunner().invoke(app, args, **options)
+        assert result.exit_code == code, result.output
+        return result
+
+    return invoke
+
+
+def _clean_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
+    return kept | {"TERM": "xterm-256color", "COLUMNS": "80"}
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """The environment of a subprocess, with the same data plane as `run`."""
+    return _clean_environment() | {"KUMO_API_ENDPOINT": f"local:{tmp_path / 'plane'}"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that lead to a data plane in another process, which starts once: starting takes a second."""
+    with serving(_clean_environment(), "--root", str(tmp_path_factory.mktemp("served"))) as (_, told):
+        yield {"KUMO_API_ENDPOINT": told["endpoint"], "KUMO_API_KEY": told["api_key"]}
+
+
+@pytest.fixture
+def served(run: Run, service: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a subprocess that uses `service`; `run` uses it as well."""
+    for name, value in service.items():
+        monkeypatch.setenv(name, value)
+    return _clean_environment()
+
+
+def on_terminal(args: list[str], env: dict[str, str], keys: str = "") -> tuple[int, str]:
+    """Run the program on a pseudo terminal, and return its exit code and all that the terminal got."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen([*PROGRAM, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        os.write(ours, keys.encode())
+        shown = b"".join(iter(lambda: _read_terminal(ours), b""))
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def _read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError as error:
+        # How Linux says that the last process has closed its end.
+        if error.errno == errno.EIO:
+            return b""
+        raise
+
+
+@contextmanager
+def serving(env: dict[str, str], *args: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run `serve --json` in a subprocess; gives the process and what it announced."""
+    with subprocess.Popen([*PROGRAM, "serve", "--json", *args], stdout=subprocess.PIPE, env=env, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, kumo_async.cli as cli\n"
+        "sys.argv = ['kumo-async', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: print({'pyarrow', 'pandas', 'aiohttp', 'numpy', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("demo", "upload", "ls", "show", "head", "delete", "serve"):
+        assert f"\n  {command}" in done.stdout
+    assert done.stdout.endswith("set()\n")
+
+
+def test_alone_it_shows_help(run: Run) -> None:
+    assert "Commands:" in run(code=2).output
+
+
+@pytest.mark.parametrize("command", ["demo", "upload", "ls", "show", "head", "delete", "serve"])
+def test_each_help_has_an_example_and_no_option_for_the_workspace_key(run: Run, command: str) -> None:
+    shown = run(command, "--help").stdout
+    assert f"Example: kumo-async {command}" in shown
+    assert "--verbose" in shown
+    assert ("--api-key" in shown) == (command == "serve")
+
+
+def test_version() -> None:
+    done = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"kumo-async {kumo_async.__version__}\n"
+
+
+def test_life_of_a_table(run: Run, env: dict[str, str]) -> None:
+    def real(*args: str) -> str:
+        done = subprocess.run([*PROGRAM, *args], capture_output=True, text=True, env=env, check=True)
+        assert done.stderr == ""
+        assert "\x1b" not in done.stdout
+        return done.stdout
+
+    uploaded = real("upload", "users.parquet")
+    assert uploaded.startswith("Table 'users' (parquet): 3 rows, ")
+    assert "renamed column 'user id' to 'user_id'" in uploaded
+    assert real("ls") == "users\tparquet\n"
+    assert "00501" in real("head", "users", "--type", "parquet")
+    assert real("delete", "users", "--yes") == "Deleted table 'users' (parquet).\n"
+    assert run("ls").stdout == ""
+
+
+def test_upload_takes_name_and_type_from_the_file(run: Run) -> None:
+    report = json.loads(run("upload", "Orders.CSV", "--json").stdout)
+    assert (report["table"], report["file_type"], report["rows"]) == ("Orders", "csv", 2)
+    report = json.loads(run("upload", "Orders.CSV", "--name", "sales", "--type", "CSV", "--json").stdout)
+    assert report["table"] == "sales"
+    assert run("ls", "--type", "csv").stdout == "Orders\tcsv\nsales\tcsv\n"
+
+
+def test_quiet_upload_prints_nothing(run: Run) -> None:
+    assert run("upload", "users.parquet", "--quiet").output == ""
+    assert json.loads(run("ls", "--json").stdout) == [{"name": "users", "type": "parquet"}]
+
+
+def test_show(run: Run) -> None:
+    run("upload", "users.parquet", "-q")
+    columns = json.loads(run("show", "users", "--json").stdout)
+    assert columns[0] == {"name": "user_id", "dtype": "int64", "stype": columns[0]["stype"]}
+    lines = run("show", "users").stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["user_id", "note", "zip"]
+
+
+def test_head_shows_odd_values_as_they_are(run: Run) -> None:
+    run("upload", "users.parquet", "-q")
+    shown = run("head", "users").stdout
+    assert "[red]x[/red]" in shown
+    assert r"a\x1b[31mb\nc\u202ed" in shown
+    assert "y" * 300 in shown
+    assert "null" in shown
+    assert len(shown.splitlines()) == 5
+    rows = json.loads(run("head", "users", "-n", "2", "--json").stdout)
+    assert rows == [{"user_id": 1, "note": ODD[0], "zip": "00501"}, {"user_id": 2, "note": ODD[1], "zip": None}]
+
+
+def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
+    run("upload", "users.parquet", "--name", "both", "-q")
+    run("upload", "Orders.CSV", "--name", "both", "-q")
+    for command in (["show", "both"], ["head", "both"], ["delete", "both", "--yes"]):
+        assert "--type parquet or --type csv" in run(*command, code=1).stderr
+    assert "amount" in run("head", "both", "--type", "csv").stdout
+    run("delete", "both", "--type", "csv", "--yes")
+    assert "user_id" in run("head", "both").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["upload", "missing.csv"], "missing.csv does not exist"),
+        (["upload", "missing.csv", "--json"], "missing.csv does not exist"),
+        (["upload", "users.txt"], "must end with .parquet or .csv"),
+        (["upload", "users.parquet", "--type", "csv"], "Leave --type out"),
+        (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
+        (["show", "nobody"], "no table 'nobody'"),
+        (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),
+        (["delete", "nobody", "--yes"], "no table 'nobody'"),
+        (["delete", "nobody"], "Give --yes"),
+        (["ls", "--url", "https://example.com/api"], "no API key"),
+        (["serve", "--host", "0.0.0.0"], "loopback"),
+        (["serve", "--root", "users.parquet/x"], "users.parquet"),
+    ],
+)
+def test_errors_are_one_message_on_stderr(run: Run, args: list[str], words: str) -> None:
+    result = run(*args, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("args", [["head", "x", "-n", "0"], ["upload"], ["ls", "--type", "xml"], ["uplod"]])
+def test_wrong_usage(run: Run, args: list[str]) -> None:
+    assert "Usage:" in run(*args, code=2).stderr
+
+
+def test_no_credentials(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUMO_API_ENDPOINT")
+    assert "KUMO_API_KEY" in run("ls", code=1).stderr
+
+
+@pytest.mark.parametrize("args", [["-v", "head", "nobody"], ["head", "nobody", "--verbose"]])
+def test_verbose_on_either_side_shows_the_traceback(run: Run, args: list[str]) -> None:
+    stderr = run(*args, code=1).stderr
+    assert "Traceback" in stderr
+    assert "error: There is no table" in stderr
+
+
+def test_verbose_shows_the_log(run: Run) -> None:
+    result = run("upload", "users.parquet", "-v")
+    assert "INFO Uploading" in result.stderr
+    assert "Uploading" not in result.stdout
+
+
+def test_deleting_asks_on_a_terminal(run: Run, served: dict[str, str]) -> None:
+    run("upload", "users.parquet", "--name", "asked", "-q")
+    code, shown = on_terminal(["delete", "asked"], served, "n\n")
+    assert (code, "Delete table 'asked' (parquet)? [y/N]" in shown) == (1, True)
+    assert "asked\tparquet" in run("ls").stdout
+    assert on_terminal(["delete", "asked"], served, "y\n")[0] == 0
+    assert "asked\tparquet" not in run("ls").stdout
+
+
+def test_a_terminal_gets_progress_and_tables_that_fit(run: Run, served: dict[str, str]) -> None:
+    code, shown = on_terminal(["upload", "users.parquet"], served)
+    assert code == 0
+    assert "━" in shown
+    pd.DataFrame({f"a_long_name_{number}": ["z" * 300] for number in range(9)}).to_csv("wide.csv", index=False)
+    run("upload", "wide.csv", "-q")
+    code, shown = on_terminal(["head", "wide"], served | {"NO_COLOR": "1"})
+    assert "…" in shown
+    assert "Columns without room: 6." in shown
+    assert "\x1b[3" not in shown
+    assert all(len(re.sub(r"\x1b\[\d*m", "", line)) <= 80 for line in shown.splitlines())
+
+
+def test_broken_pipe_is_silent(run: Run, served: dict[str, str]) -> None:
+    run("upload", "users.parquet", "--name", "piped", "-q")
+    for args in (["head", "piped"], ["ls"]):
+        with subprocess.Popen([*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=served) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 1
+
+
+def test_serve_answers_until_it_is_told_to_stop(run: Run, env: dict[str, str], tmp_path: Path) -> None:
+    with serving(env, "--root", "served") as (process, told):
+        assert told["root"] == "served"
+        client = kumo_async.KumoClient(told["endpoint"], told["api_key"])
+        connector = kumo_async.FileUploadConnector("csv", client=client)
+        connector.upload("orders", tmp_path / "Orders.CSV")
+        assert connector.table_names() == ["orders"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert run("ls", "--url", f"local:{tmp_path / 'served'}").stdout == "orders\tcsv\n"
+
+
+def test_serve_refuses_other_keys_and_a_port_in_use(
+    run: Run, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(env, "--api-key", "local:right") as (process, told):
+        monkeypatch.setenv("KUMO_API_KEY", "local:wrong")
+        stderr = run("ls", "--url", told["endpoint"], code=1).stderr
+        assert "does not accept the API key" in stderr
+        assert "local:wrong" not in stderr
+        port = told["endpoint"].rpartition(":")[2].removesuffix("/api")
+        assert f"Port {port} of 127.0.0.1 is in use" in run("serve", "--port", port, code=1).stderr
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+
+
+def test_serve_prints_lines_for_the_shell(env: dict[str, str], tmp_path: Path) -> None:
+    args = ["serve", "--root", str(tmp_path), "--api-key", "it's"]
+    with subprocess.Popen([*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
+        assert process.stdout is not None
+        lines = process.stdout.readline() + process.stdout.readline()
+        process.terminate()
+    shell = subprocess.run(
+        ["sh", "-c", f'{lines.decode()}\necho "$KUMO_API_KEY"; echo "$KUMO_API_ENDPOINT"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    key, endpoint = shell.stdout.splitlines()
+    assert key == "it's"
+    assert endpoint.startswith("http://127.0.0.1:")
+
+
+def test_service_that_is_not_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listening
+        monkeypatch.setenv("KUMO_API_KEY", "local:key")
+        stderr = run("ls", "--url", f"http://127.0.0.1:{taken.getsockname()[1]}/api", code=1).stderr
+    assert "Check KUMO_API_ENDPOINT" in stderr
