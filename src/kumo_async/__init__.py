@@ -1,5 +1,85 @@
-"""Async streaming uploader for the Kumo data plane."""
+"""Async streaming uploader: puts Parquet and CSV files into the Kumo data plane, whole or not at all.
+
+    cli                    the command line
+    connector, tables      what the user calls; source_table what comes back, client whom it talks to
+    blocking               the one bridge from blocking code to the event loop
+    upload                 plan, pipeline, transfer, commit: the way of a table
+    sources                Parquet and CSV files as partitions made of byte ranges
+    formats                knowledge of the formats, without I/O
+    service                the Kumo data plane over HTTP
+    local                  the embedded data plane, for trying, tests and benchmarks
+    errors, options, events, report   values that everything may use
+
+Imports point down this list. Importing the package is cheap: aiohttp, pyarrow and pandas are loaded when they are used.
+"""
 
 from ._version import __version__
+from .client import KumoClient, init
+from .connector import FileUploadConnector
+from .errors import (
+    AuthenticationError,
+    ConfigurationError,
+    KumoError,
+    ServiceError,
+    ServiceUnavailableError,
+    SourceChangedError,
+    SourceError,
+    TableNotFoundError,
+    UploadError,
+)
+from .events import (
+    BytesSent,
+    CommitStarted,
+    Event,
+    Observer,
+    PartitionStarted,
+    PartitionStored,
+    RetryScheduled,
+    UploadCommitted,
+    UploadFailed,
+    UploadStarted,
+)
+from .options import UploadOptions
+from .report import PartitionReport, UploadPlan, UploadReport
+from .source_table import SourceTable
+from .tables import delete_uploaded_table, replace_table, upload_table
 
-__all__ = ["__version__"]
+__all__ = [  # noqa: RUF022
+    # Connecting
+    "init",
+    "KumoClient",
+    # Tables
+    "FileUploadConnector",
+    "SourceTable",
+    "upload_table",
+    "delete_uploaded_table",
+    "replace_table",
+    # Options and results
+    "UploadOptions",
+    "UploadPlan",
+    "UploadReport",
+    "PartitionReport",
+    # Events
+    "Observer",
+    "Event",
+    "UploadStarted",
+    "PartitionStarted",
+    "BytesSent",
+    "RetryScheduled",
+    "PartitionStored",
+    "CommitStarted",
+    "UploadCommitted",
+    "UploadFailed",
+    # Errors
+    "KumoError",
+    "ConfigurationError",
+    "SourceError",
+    "SourceChangedError",
+    "TableNotFoundError",
+    "UploadError",
+    "ServiceError",
+    "AuthenticationError",
+    "ServiceUnavailableError",
+    # About
+    "__version__",
+]

@@ -43,8 +43,6 @@ def resolve(url: str | None, api_key: str | None) -> Credentials:
     Example:
         >>> resolve("https://acme.kumoai.cloud/api/", "acme:secret").endpoint
         'https://acme.kumoai.cloud/api'
-        >>> resolve(None, "acme:secret").endpoint
-        'https://acme.kumoai.cloud/api'
     """
     url = url or os.environ.get(ENDPOINT_VARIABLE) or None
     if url is not None and url.lower().startswith(LOCAL_SCHEME):

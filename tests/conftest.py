@@ -1,0 +1,89 @@
+"""Fixtures for all tests: a data plane over real HTTP, a client of it, and a watch over what a test leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import kumo_async
+import kumo_async.client
+from kumo_async.local import LocalDataPlane
+
+
+def _open_files() -> set[str]:
+    return {f"{link.name} -> {link.readlink()}" for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Fail a test that leaves a thread, a socket or a file of its own open."""
+    threads = set(threading.enumerate())
+    files = _open_files()
+    yield
+    gc.collect()
+    assert {thread.name for thread in set(threading.enumerate()) - threads} == set()
+    left = {entry for entry in _open_files() - files if "socket" in entry or "/pytest-" in entry}
+    assert left == set()
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the environment's credentials, and those that other tests set, away."""
+    monkeypatch.delenv("KUMO_API_ENDPOINT", raising=False)
+    monkeypatch.delenv("KUMO_API_KEY", raising=False)
+    monkeypatch.setattr(kumo_async.client, "_default", None)
+    monkeypatch.setattr(kumo_async.client, "_from_environment", None)
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[LocalDataPlane]:
+    """A data plane of its own for each test."""
+    async with LocalDataPlane(root=tmp_path / "plane") as plane:
+        yield plane
+
+
+@pytest.fixture
+def client(plane: LocalDataPlane) -> kumo_async.KumoClient:
+    return kumo_async.KumoClient(plane.endpoint, plane.api_key)
+
+
+@pytest.fixture
+def parquet(client: kumo_async.KumoClient) -> kumo_async.FileUploadConnector:
+    return kumo_async.FileUploadConnector("parquet", client=client)
+
+
+@pytest.fixture
+def csv(client: kumo_async.KumoClient) -> kumo_async.FileUploadConnector:
+    return kumo_async.FileUploadConnector("csv", client=client)
+
+
+@pytest.fixture
+def numbers() -> pa.Table:
+    """A table of 60,000 rows that barely compresses."""
+    random = np.random.default_rng(1)
+    return pa.table({"id": np.arange(60_000), "value": random.random(60_000)})
+
+
+@pytest.fixture
+def write_parquet(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a table to `name` in the test's own directory."""
+
+    def write(table: pa.Table, name: str = "table.parquet", **options: object) -> Path:
+        path = tmp_path / name
+        pq.write_table(table, path, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def cut_small() -> kumo_async.UploadOptions:
+    """Options that cut every file into partitions of 256 KiB."""
+    return kumo_async.UploadOptions(partition_threshold=0, partition_size=256 * 1024)

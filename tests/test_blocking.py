@@ -1,0 +1,171 @@
+"""The bridge from blocking code: scripts, running loops, threads, forks and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import pyarrow as pa
+import pytest
+
+import kumo_async
+from kumo_async import blocking
+
+
+@pytest.fixture
+def connector(tmp_path: Path) -> kumo_async.FileUploadConnector:
+    client = kumo_async.KumoClient(f"local:{tmp_path / 'plane'}")
+    return kumo_async.FileUploadConnector("parquet", client=client)
+
+
+@pytest.fixture
+def path(numbers: pa.Table, write_parquet: Callable[..., Path]) -> Path:
+    return write_parquet(numbers)
+
+
+def test_a_script_can_call_it(connector: kumo_async.FileUploadConnector, path: Path) -> None:
+    assert connector.upload("numbers", path).rows == 60_000
+    assert connector.has_table("numbers")
+    assert "numbers" in connector
+    assert [column.name for column in connector["numbers"].columns] == ["id", "value"]
+    assert list(connector.table("numbers").column_dict) == ["id", "value"]
+    assert connector["numbers"].head(2).to_dict("list")["id"] == [0, 1]
+    connector.delete("numbers")
+    assert connector.table_names() == []
+
+
+async def test_it_works_beside_a_running_loop(connector: kumo_async.FileUploadConnector, path: Path) -> None:
+    assert connector.upload("numbers", path).rows == 60_000
+
+
+def test_threads_share_one_loop(connector: kumo_async.FileUploadConnector, path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda number: connector.upload(f"t{number}", path), range(8)))
+    assert [report.table for report in reports] == [f"t{number}" for number in range(8)]
+    assert connector.table_names() == sorted(report.table for report in reports)
+
+
+def test_errors_come_out_as_they_are(connector: kumo_async.FileUploadConnector) -> None:
+    with pytest.raises(kumo_async.SourceError, match="does not exist") as caught:
+        connector.upload("numbers", "/nowhere/numbers.parquet")
+    assert caught.value.path == "/nowhere/numbers.parquet"
+
+
+def test_the_result_is_returned() -> None:
+    async def add(a: int, *, b: int) -> int:
+        return a + b
+
+    assert blocking.run(add, 1, b=2) == 3
+
+
+def test_a_call_from_its_own_loop_is_refused_and_does_not_hang() -> None:
+    async def nested() -> None:
+        blocking.run(anyio.sleep, 0)
+
+    with pytest.raises(RuntimeError, match="event loop thread"):
+        blocking.run(nested)
+
+
+def test_it_works_after_a_fork_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    # In a process of its own: pytest's has threads, which forking warns about.
+    run_script(
+        tmp_path,
+        """
+        import os, threading, anyio, kumo_async
+        from kumo_async import blocking
+
+        connector = kumo_async.FileUploadConnector("csv")
+        started, go = threading.Event(), threading.Event()
+
+        async def wait():
+            started.set()
+            await anyio.to_thread.run_sync(go.wait)
+
+        thread = threading.Thread(target=blocking.run, args=(wait,))
+        thread.start()
+        started.wait()
+        child = os.fork()
+        if child == 0:
+            code = 0 if connector.upload("orders", "orders.csv").rows == 3 else 1
+            os._exit(code)
+        go.set()
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
+        assert connector.table_names() == ["orders"]
+        """,
+    )
+
+
+def test_ctrl_c_cancels_cleans_up_and_raises(tmp_path: Path) -> None:
+    run_script(
+        tmp_path,
+        """
+        import os, signal, threading, anyio
+        from kumo_async import blocking
+
+        cleaned = []
+
+        async def wait():
+            try:
+                threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT)).start()
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.05)
+                cleaned.append(True)
+
+        try:
+            blocking.run(wait)
+        except KeyboardInterrupt:
+            assert cleaned == [True]
+            assert [t.name for t in threading.enumerate()] == ["MainThread"]
+        else:
+            raise SystemExit("not interrupted")
+        """,
+    )
+
+
+def test_ctrl_c_during_an_upload_leaves_no_table(tmp_path: Path) -> None:
+    run_script(
+        tmp_path,
+        """
+        import os, signal, kumo_async
+
+        class Interrupter:
+            def on_event(self, event):
+                if isinstance(event, kumo_async.PartitionStarted):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        connector = kumo_async.FileUploadConnector("csv")
+        try:
+            connector.upload("orders", "orders.csv", observer=Interrupter())
+        except KeyboardInterrupt:
+            pass
+        # The signal may come too late for so small a file; then the table is whole.
+        assert not connector.has_table("orders") or len(connector["orders"].head()) == 3
+        """,
+    )
+
+
+def run_script(tmp_path: Path, script: str) -> None:
+    (tmp_path / "orders.csv").write_text("id,amount\n1,9.50\n2,12.25\n3,7.00\n")
+    environment = {**os.environ, "KUMO_API_ENDPOINT": f"local:{tmp_path / 'plane'}", "PYTHONWARNINGS": "error"}
+    # Python 3.12 and later warn about any fork beside threads, which is what is tried here.
+    environment["PYTHONWARNINGS"] += ",default::DeprecationWarning"
+    code = textwrap.dedent(script)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,204 @@
+"""FileUploadConnector: arguments, errors, and the calls that talk to the service."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from kumoapi.data_source import DataSourceType
+from kumoapi.source_table import FileType
+
+import kumo_async
+from kumo_async.local import Fault, Garbage, LocalDataPlane, Status
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    path = tmp_path / "orders.csv"
+    path.write_text("id,amount\n1,9.50\n2,12.25\n3,7.00\n")
+    return path
+
+
+def test_properties() -> None:
+    for kind in ("parquet", "csv"):
+        connector = kumo_async.FileUploadConnector(kind.upper())
+        assert connector.name == f"{kind}_upload_connector"
+        assert connector.source_type is DataSourceType.S3
+        assert connector.file_type is FileType(kind.upper())
+        assert repr(connector) == f"FileUploadConnector('{kind}')"
+
+
+@pytest.mark.parametrize("file_type", ["json", "", None, 3])
+def test_another_file_type_is_refused(file_type: object) -> None:
+    with pytest.raises(ValueError, match="file_type"):
+        kumo_async.FileUploadConnector(file_type)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "x" * 300, "a\nb", "a\0b", "🙂", " ", "a b/..", None, 7])
+async def test_a_table_name_that_kumo_cannot_have_is_refused(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path, name: str
+) -> None:
+    with pytest.raises(kumo_async.ConfigurationError):
+        await csv.upload_async(name, orders)
+    assert plane.calls == []
+
+
+@pytest.mark.parametrize("megabytes", [99, 1001, 0, -1, 250.0, "250", True])
+async def test_a_partition_size_out_of_range_is_refused_whatever_the_files_size(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path, megabytes: int
+) -> None:
+    with pytest.raises(ValueError, match="partition_size_mb"):
+        await csv.upload_async("orders", orders, partition_size_mb=megabytes)
+    assert plane.calls == []
+
+
+async def test_a_large_file_that_must_not_be_cut_is_a_value_error(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path
+) -> None:
+    options = kumo_async.UploadOptions(partition_threshold=10)
+    with pytest.raises(ValueError, match="auto_partition=True"):
+        await csv.upload_async("orders", orders, auto_partition=False, options=options)
+    assert plane.calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("orders.parquet", 'FileUploadConnector\\(file_type="parquet"\\)'),
+        ("orders.txt", "end with .csv"),
+        ("orders", "end with .csv"),
+    ],
+)
+async def test_a_file_of_another_type_is_refused(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path, name: str, words: str
+) -> None:
+    with pytest.raises(kumo_async.SourceError, match=words):
+        await csv.upload_async("orders", orders.rename(orders.with_name(name)))
+    assert plane.calls == []
+
+
+async def test_a_file_that_is_missing_is_refused(plane: LocalDataPlane, csv: kumo_async.FileUploadConnector) -> None:
+    with pytest.raises(kumo_async.SourceError, match="does not exist"):
+        await csv.upload_async("orders", "missing.csv")
+    assert plane.calls == []
+
+
+async def test_deleting(csv: kumo_async.FileUploadConnector, orders: Path) -> None:
+    await csv.upload_async("orders", orders)
+    with pytest.raises(ValueError, match="contradicts"):
+        await csv.delete_async("orders", "parquet")
+    assert await csv.has_table_async("orders")
+    await csv.delete_async("orders", file_type="csv")
+    assert not await csv.has_table_async("orders")
+    with pytest.raises(kumo_async.TableNotFoundError, match="orders"):
+        await csv.delete_async("orders")
+
+
+async def test_a_table_that_is_not_there(csv: kumo_async.FileUploadConnector) -> None:
+    assert not await csv.has_table_async("nobody")
+    with pytest.raises(ValueError, match="nobody") as caught:
+        await csv.table_async("nobody")
+    assert isinstance(caught.value, kumo_async.TableNotFoundError)
+    assert caught.value.table == "nobody"
+
+
+async def test_has_table_asks_each_time_and_never_guesses(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path
+) -> None:
+    await csv.upload_async("orders", orders)
+    assert await csv.has_table_async("orders")
+    plane.inject(Fault(call="validate", answer=Status(400)))
+    with pytest.raises(kumo_async.ServiceError):
+        await csv.has_table_async("orders")
+    plane.inject(Fault(call="validate", answer=Garbage()))
+    with pytest.raises(kumo_async.ServiceError):
+        await csv.has_table_async("orders")
+    plane.inject(Fault(call="validate", answer=Garbage(b"{}")))
+    with pytest.raises(kumo_async.ServiceError):
+        await csv.has_table_async("orders")
+    await csv.delete_async("orders")
+    assert not await csv.has_table_async("orders")
+
+
+async def test_a_source_table(csv: kumo_async.FileUploadConnector, orders: Path) -> None:
+    await csv.upload_async("orders", orders)
+    table = await csv.table_async("orders")
+    assert (table.name, table.connector) == ("orders", csv)
+    assert [(column.name, column.dtype) for column in await table.columns_async()] == [
+        ("id", "int64"),
+        ("amount", "float64"),
+    ]
+    assert list(await table.column_dict_async()) == ["id", "amount"]
+    frame = await table.head_async(2)
+    assert frame.to_dict("list") == {"id": [1, 2], "amount": [9.5, 12.25]}
+    assert len(await table.head_async(1000)) == 3
+    for wrong in (0, -1, 1001):
+        with pytest.raises(ValueError, match="num_rows"):
+            await table.head_async(wrong)
+    await csv.delete_async("orders")
+    with pytest.raises(kumo_async.TableNotFoundError):
+        await table.head_async()
+
+
+def test_a_connector_is_not_a_sequence() -> None:
+    with pytest.raises(TypeError):
+        iter(kumo_async.FileUploadConnector("csv"))  # type: ignore[call-overload]
+
+
+async def test_a_key_that_the_service_does_not_accept(plane: LocalDataPlane, orders: Path) -> None:
+    client = kumo_async.KumoClient(plane.endpoint, "wrong:secret")
+    connector = kumo_async.FileUploadConnector("csv", client=client)
+    with pytest.raises(kumo_async.AuthenticationError, match="KUMO_API_KEY") as caught:
+        await connector.upload_async("orders", orders)
+    assert caught.value.status == 401
+    assert "secret" not in str(caught.value)
+    assert plane.object_names("csv") == []
+
+
+async def test_a_plane_that_is_not_there(orders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with LocalDataPlane() as plane:
+        endpoint = plane.endpoint
+    connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(endpoint, "k"))
+    with pytest.raises(kumo_async.ServiceUnavailableError, match="KUMO_API_ENDPOINT"):
+        await connector.upload_async("orders", orders, options=kumo_async.UploadOptions(max_attempts=2))
+
+
+async def test_one_process_serves_several_workspaces(tmp_path: Path, orders: Path) -> None:
+    async with LocalDataPlane(tmp_path / "a") as one, LocalDataPlane(tmp_path / "b") as two:
+        connectors = [
+            kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(plane.endpoint, plane.api_key))
+            for plane in (one, two)
+        ]
+        await connectors[0].upload_async("orders", orders)
+        assert [await connector.table_names_async() for connector in connectors] == [["orders"], []]
+
+
+async def test_a_client_keeps_its_connections_while_it_is_held(
+    plane: LocalDataPlane, client: kumo_async.KumoClient
+) -> None:
+    async with client:
+        async with client.connected() as first:
+            pass
+        async with client.connected() as second, client:
+            assert second is first
+    async with client.connected() as third:
+        assert third is not first
+
+
+def test_module_functions(orders: Path, tmp_path: Path) -> None:
+    kumo_async.init(url=f"local:{tmp_path / 'plane'}")
+    assert kumo_async.upload_table("orders", orders).rows == 3
+    orders.write_text("id,amount\n1,1\n")
+    assert kumo_async.replace_table("orders", orders, "csv").rows == 1
+    kumo_async.delete_uploaded_table("orders", "csv")
+    with pytest.raises(kumo_async.TableNotFoundError):
+        kumo_async.delete_uploaded_table("orders", "csv")
+    with pytest.raises(ValueError, match="file_type"):
+        kumo_async.upload_table("orders", "orders.txt")
+
+
+def test_errors_carry_their_facts_and_survive_pickling() -> None:
+    error = kumo_async.UploadError("Gone.", table="t", partition="t.csv/part_0001.csv", part=3, status=500, attempts=8)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), vars(copy)) == ("Gone.", vars(error))
