@@ -1,0 +1,33 @@
+"""An embedded Kumo data plane, for tests and for trying things out without a workspace.
+
+    LocalDataPlane    a real HTTP server on loopback that speaks every call of the file upload
+    Fault             which calls go wrong, and what they get:
+      Status            an HTTP status, such as 503 SlowDown
+      Disconnect        the connection breaks
+      Stall             the answer is held
+      NoETag, WrongETag the part is stored, its receipt is not what it should be
+      Garbage           200, and a body that means nothing
+    Call              one record of what the plane was asked
+
+It imports nothing of the uploading side, so that it is a second opinion and not an echo.
+"""
+
+from __future__ import annotations
+
+from kumo_async.local.calls import Call
+from kumo_async.local.faults import Answer, Disconnect, Exchange, Fault, Garbage, NoETag, Stall, Status, WrongETag
+from kumo_async.local.plane import LocalDataPlane
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Disconnect",
+    "Exchange",
+    "Fault",
+    "Garbage",
+    "LocalDataPlane",
+    "NoETag",
+    "Stall",
+    "Status",
+    "WrongETag",
+]

@@ -1,0 +1,96 @@
+"""The SQLite index of a store: what is visible, and what is being uploaded."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Lock
+
+__all__ = ["Index"]
+
+_BUSY_SECONDS = 60.0
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS uploads (
+        upload_id TEXT PRIMARY KEY, temp_path TEXT NOT NULL, file_type TEXT NOT NULL, name TEXT NOT NULL,
+        num_parts INTEGER NOT NULL, slot INTEGER, file TEXT NOT NULL, started REAL NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS parts (
+        upload_id TEXT NOT NULL REFERENCES uploads ON DELETE CASCADE, number INTEGER NOT NULL, file TEXT NOT NULL,
+        offset INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
+        PRIMARY KEY (upload_id, number)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS claims (
+        upload_id TEXT NOT NULL REFERENCES uploads ON DELETE CASCADE, number INTEGER NOT NULL, open INTEGER NOT NULL,
+        PRIMARY KEY (upload_id, number)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS objects (
+        file_type TEXT NOT NULL, name TEXT NOT NULL, table_name TEXT NOT NULL, number INTEGER NOT NULL,
+        file TEXT NOT NULL, size INTEGER NOT NULL, completed REAL NOT NULL,
+        PRIMARY KEY (file_type, name)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS objects_by_table ON objects (file_type, table_name, number, name)",
+)
+
+
+class Index:
+    """One SQLite file that any number of threads and processes use at once.
+
+    One connection writes and one reads: with the write-ahead log a reader never waits for a writer, so a question that
+    is asked on the event loop does not wait for a long commit in a thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._write_lock = Lock()
+        self._read_lock = Lock()
+        self._writer = _connect(path)
+        with self.write() as connection:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        self._reader = _connect(path)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Change the index: all of it or nothing, and one at a time over all processes."""
+        with self._write_lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            finally:
+                # After some failures, such as a full disk, SQLite has rolled back already.
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+
+    def read(self, query: str, *values: str | int) -> list[sqlite3.Row]:
+        """Ask the index."""
+        with self._read_lock, closing(self._reader.execute(query, values)) as cursor:
+            return cursor.fetchall()
+
+    def close(self) -> None:
+        """Close both connections."""
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    _use_write_ahead_log(connection)
+    # No fsync per commit: what was committed survives a killed process, though not a power cut.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    # The busy time-out does not cover this one statement when several processes open a new index together.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

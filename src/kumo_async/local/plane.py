@@ -1,0 +1,251 @@
+"""The embedded data plane itself."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from kumo_async.errors import ConfigurationError
+from kumo_async.local import models
+from kumo_async.local.app import BUCKET, Services, is_loopback, make_app
+from kumo_async.local.calls import Call, CallLog
+from kumo_async.local.control import Control
+from kumo_async.local.faults import Fault, Faults
+from kumo_async.local.inflight import InFlight
+from kumo_async.local.names import check_file_type
+from kumo_async.local.signing import Signer, check_seconds
+from kumo_async.local.store import Store
+from kumo_async.local.threads import Threads
+
+__all__ = ["LocalDataPlane"]
+
+_READ_BUFFER_BYTES = 512 * 1024
+_HEADER_BYTES = 8190
+_GRACE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What there is only between start and stop."""
+
+    store: Store
+    endpoint: str
+    stack: AsyncExitStack
+
+
+class LocalDataPlane:
+    """A Kumo data plane on this machine: a real HTTP server that speaks every call of the file upload.
+
+    It keeps tables on disk, and several planes (in one or several processes) may work on one root at once. What was
+    completed survives a killed process. It is meant for tests, for trying things out and for measuring; it binds
+    loopback addresses only.
+
+    Args:
+        root: The directory to keep everything in; it is made when missing. None is a temporary directory that is
+            removed at the end.
+        port: The TCP port; 0 takes a free one.
+        host: A loopback address or ``"localhost"``.
+        api_key: The key that clients must send; None makes one of the form ``local:<secret>``.
+        faults: What goes wrong on purpose.
+        url_seconds: How long part URLs are valid, in seconds, at most seven days.
+        clock: The time that URLs are signed and checked with, in seconds since the epoch.
+        delete_removes_partitions: Whether deleting a table's name also deletes its partitions
+            (``name.parquet/part_*``). The real service's way is not known, so clients have to work with both.
+
+    Raises:
+        ConfigurationError: An argument cannot be used.
+
+    Example:
+        >>> import asyncio
+        >>> from kumo_async.local import LocalDataPlane
+        >>> async def main() -> list[str]:
+        ...     async with LocalDataPlane() as plane:
+        ...         return plane.table_names("parquet")
+        >>> asyncio.run(main())
+        []
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        api_key: str | None = None,
+        faults: Iterable[Fault] = (),
+        url_seconds: float = 3600.0,
+        clock: Callable[[], float] = time.time,
+        delete_removes_partitions: bool = True,
+    ) -> None:
+        if not is_loopback(host):
+            raise ConfigurationError(f"host must be a loopback address or 'localhost', not {host!r}.")
+        if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
+            raise ConfigurationError("api_key must be printable ASCII, and not empty.")
+        check_seconds(url_seconds)
+        self.api_key = api_key or f"local:{secrets.token_urlsafe(24)}"
+        self._root = None if root is None else Path(root)
+        self._host = host.removeprefix("[").removesuffix("]")
+        self._port = port
+        self._url_seconds = url_seconds
+        self._clock = clock
+        self._delete_removes_partitions = delete_removes_partitions
+        self._calls = CallLog()
+        self._faults = Faults(faults)
+        self._running: _Running | None = None
+
+    def __repr__(self) -> str:
+        place = self._running.endpoint if self._running else "stopped"
+        return f"<LocalDataPlane {place}>"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint for clients, such as ``http://127.0.0.1:41234/api``."""
+        return self._started.endpoint
+
+    @property
+    def root(self) -> Path:
+        """The directory that everything is kept in."""
+        return self._started.store.root
+
+    @property
+    def calls(self) -> list[Call]:
+        """The last 100,000 calls in order of arrival; `Call.finished` has the order of completion."""
+        return list(self._calls)
+
+    def inject(self, fault: Fault) -> None:
+        """Make further calls go wrong, from now on."""
+        self._faults.add(fault)
+
+    def table_names(self, file_type: str) -> list[str]:
+        """List the tables of a file type, ``"parquet"`` or ``"csv"``, by the names they are read under.
+
+        Raises:
+            ConfigurationError: There is no such file type, or the plane is not running.
+        """
+        return self._started.store.tables(check_file_type(file_type))
+
+    def object_names(self, file_type: str) -> list[str]:
+        """List all objects of a file type; each partition of a table is one.
+
+        Raises:
+            ConfigurationError: There is no such file type, or the plane is not running.
+        """
+        return self._started.store.objects(check_file_type(file_type))
+
+    def table_files(self, name: str, file_type: str) -> list[Path]:
+        """List the files of a table in the order of its partitions; none when there is no such table.
+
+        They are ordinary files that pyarrow or DuckDB can open. Do not change them.
+
+        Raises:
+            ConfigurationError: There is no such file type, or the plane is not running.
+        """
+        return self._started.store.files(check_file_type(file_type), name)
+
+    async def start(self) -> None:
+        """Begin to answer calls.
+
+        Raises:
+            ConfigurationError: The plane is running already.
+            OSError: The root or the port cannot be used.
+        """
+        if self._running is not None:
+            raise ConfigurationError("The data plane is running already.")
+        async with AsyncExitStack() as stack:
+            threads = Threads()
+            stack.callback(threads.close)
+            store = await threads.run(self._open)
+            if self._root is None:
+                stack.push_async_callback(threads.run, shutil.rmtree, store.root)
+            stack.push_async_callback(threads.run, store.close)
+            await threads.run(models.load)
+            endpoint = await self._serve(stack, store, threads)
+            self._running = _Running(store, endpoint, stack.pop_all())
+
+    async def stop(self) -> None:
+        """Stop answering. Calls that are running are broken off; without a ``root``, all tables are removed."""
+        running, self._running = self._running, None
+        if running is not None:
+            await running.stack.aclose()
+
+    @property
+    def _started(self) -> _Running:
+        if self._running is None:
+            raise ConfigurationError("The data plane is not running: use `async with`, or call start() first.")
+        return self._running
+
+    def _open(self) -> Store:
+        root = self._root or Path(tempfile.mkdtemp(prefix="kumo-local-"))
+        store = Store(root)
+        store.sweep()
+        return store
+
+    async def _serve(self, stack: AsyncExitStack, store: Store, threads: Threads) -> str:
+        listener = _listen(self._host, self._port)
+        stack.callback(listener.close)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        origin = f"http://{host}:{listener.getsockname()[1]}"
+        signer = Signer(await threads.run(store.secret), self._url_seconds, self._clock)
+
+        def part_url(temp_path: str, upload_id: str, part: int) -> str:
+            path = f"{BUCKET}/{temp_path}"
+            return f"{origin}{path}?{signer.query(path, upload_id, part)}"
+
+        control = Control(store, part_url, delete_removes_partitions=self._delete_removes_partitions)
+        in_flight = InFlight()
+        services = Services(self.api_key, store, threads, signer, control, self._calls, self._faults, in_flight)
+        await _run_app(stack, make_app(services), listener, in_flight)
+        return f"{origin}/api"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def _run_app(stack: AsyncExitStack, app: web.Application, listener: socket.socket, in_flight: InFlight) -> None:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        read_bufsize=_READ_BUFFER_BYTES,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+        handler_cancellation=False,
+        shutdown_timeout=_GRACE_SECONDS,
+    )
+    # Undone from the last to the first: no new connections, no calls, no connections, and no call that slipped in.
+    stack.push_async_callback(in_flight.end, 0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    stack.push_async_callback(in_flight.end, _GRACE_SECONDS)
+    site = web.SockSite(runner, listener, backlog=1024)
+    await site.start()
+    stack.push_async_callback(site.stop)
