@@ -1,0 +1,200 @@
+"""The row groups of a Parquet footer: where their data are, read from the encoded form and checked.
+
+A large footer describes hundreds of thousands of columns of row groups. They are walked over once; kept are a few
+numbers for each row group and the place of its description, which is read again when the row group gets its place in a
+new file.
+Field numbers are from https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from kumo_async.formats import parquet_columns as ids
+from kumo_async.formats import thrift
+from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, read_row_group
+from kumo_async.formats.parquet_schema import ParquetError, Schema
+from kumo_async.formats.thrift import LIST, STRUCT, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = [
+    "RowGroup",
+    "RowGroupReader",
+    "blooms_are_sound",
+    "bridged",
+    "check_overlaps",
+    "joined",
+]
+
+ENCRYPTED = "It is encrypted. Write it without encryption; Kumo cannot read encrypted Parquet."
+
+SMALL_GAP = 1024
+"""Bytes between two columns that are copied along, so that both are one range."""
+
+_FIRST_BYTE = 4
+_MAX_ROWS = (1 << 63) - 1
+
+
+class RowGroup(NamedTuple):
+    """What planning needs to know of one row group.
+
+    Attributes:
+        num_rows: Its rows.
+        first: Its first byte in the file, 0 where it has no data.
+        end: The byte after its last one.
+        size: The bytes that travel with it: its columns, small gaps behind them and its Bloom filters, if they do.
+        ranges: Where its columns lie, ascending, adjacent ones joined.
+        blooms: Where its Bloom filters lie.
+        described_at: Where the footer describes it.
+        described_by: Bytes of that description.
+    """
+
+    num_rows: int
+    first: int
+    end: int
+    size: int
+    ranges: tuple[Range, ...]
+    blooms: tuple[Range, ...]
+    described_at: int
+    described_by: int
+
+    def placed(self, longer: Mapping[Range, Range], keep_blooms: bool) -> RowGroup:
+        """Give the same row group with other ranges for some of its own, and without Bloom filters if they go."""
+        ranges = tuple(joined(longer.get(piece, piece) for piece in self.ranges))
+        blooms = self.blooms if keep_blooms else ()
+        end = ranges[-1][1] if ranges else 0
+        return self._replace(end=end, size=_total(ranges) + _total(blooms), ranges=ranges, blooms=blooms)
+
+
+class RowGroupReader:
+    """Reads the descriptions of the row groups of one footer, one after another."""
+
+    def __init__(self, data: bytes, data_end: int, schema: Schema) -> None:
+        self._data = data
+        self._data_end = data_end
+        self._paths = schema.paths
+
+    def read(self, number: int, pos: int) -> RowGroup:
+        """Read and check one row group.
+
+        Args:
+            number: Which one it is, from 0; for messages.
+            pos: Where its description starts.
+
+        Raises:
+            ParquetError: What it says cannot be true.
+            ThriftError: Its encoding is broken.
+        """
+        raw = read_row_group(self._data, pos)
+        self._check_columns(number, raw)
+        rows = thrift.integer(self._data, raw.fields, ids.NUM_ROWS)
+        if not 0 <= rows <= _MAX_ROWS:
+            raise ParquetError(f"Row group {number} declares {rows} rows.")
+        # Writers disagree on what the offsets of an empty row group are, and nothing of it is ever copied.
+        columns = self._column_ranges(number, raw.metas) if rows else []
+        blooms = tuple(self._blooms(raw.metas)) if rows else ()
+        ranges = tuple(joined(columns))
+        first, end = (ranges[0][0], ranges[-1][1]) if ranges else (0, 0)
+        return RowGroup(rows, first, end, _total(ranges) + _total(blooms), ranges, blooms, pos, raw.end - pos)
+
+    def _check_columns(self, number: int, raw: RawRowGroup) -> None:
+        if ids.COLUMNS not in raw.fields or raw.fields[ids.COLUMNS][0] != LIST or len(raw.columns) != len(self._paths):
+            wanted = f"has {len(raw.columns)} columns, and the schema {len(self._paths)}"
+            raise ParquetError(f"Row group {number} {wanted}.")
+        for column in raw.columns:
+            if ids.CRYPTO in column or ids.ENCRYPTED_META in column:
+                raise ParquetError(ENCRYPTED)
+            if ids.META_DATA not in column or column[ids.META_DATA][0] != STRUCT:
+                raise ParquetError(f"Row group {number} has a column without metadata.")
+            if ids.FILE_PATH in column and thrift.binary(self._data, column, ids.FILE_PATH):
+                raise ParquetError(f"The data of row group {number} are in another file. Merge them into one file.")
+        for meta, path in zip(raw.metas, self._paths, strict=True):
+            if ids.PATH in meta:
+                self._check_path(number, meta, path)
+
+    def _check_path(self, number: int, meta: Struct, path: bytes) -> None:
+        kind, _, start, end = meta[ids.PATH]
+        # Equal bytes are the rule. A longer encoding of the same path would do, but no writer makes one.
+        if kind != LIST or self._data[start:end] != path:
+            raise ParquetError(f"The columns of row group {number} are not those of the schema, in its order.")
+
+    def _column_ranges(self, number: int, metas: list[Struct]) -> list[Range]:
+        ranges = []
+        for meta in metas:
+            start, end, later_page = column_range(self._data, meta)
+            if not _FIRST_BYTE <= start <= later_page < end <= self._data_end:
+                place = f"at bytes {start} to {end} of {self._data_end}, with a page at {later_page}"
+                raise ParquetError(f"Row group {number} has a column {place}.")
+            ranges.append((start, end))
+        ranges.sort()
+        check_overlaps(ranges)
+        return ranges
+
+    def _blooms(self, metas: list[Struct]) -> Iterator[Range]:
+        for meta in metas:
+            if ids.BLOOM_OFFSET in meta and (length := thrift.integer(self._data, meta, ids.BLOOM_LENGTH, 0)) > 0:
+                start = thrift.integer(self._data, meta, ids.BLOOM_OFFSET)
+                yield start, start + length
+
+
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """Join ranges that touch; they must be in ascending order and not overlap."""
+    result: list[Range] = []
+    for start, end in ranges:
+        if result and result[-1][1] == start:
+            result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
+    return result
+
+
+def check_overlaps(ranges: Sequence[Range]) -> None:
+    """Refuse ranges of columns, in ascending order, that share a byte: they could multiply what is sent.
+
+    Raises:
+        ParquetError: Two of them overlap.
+    """
+    for (_, end), (start, _) in pairwise(ranges):
+        if start < end:
+            raise ParquetError(f"Two columns share the bytes from {start} to {end}.")
+
+
+def blooms_are_sound(ranges: Sequence[Range], groups: Sequence[RowGroup], data_end: int) -> bool:
+    """Say whether all Bloom filters lie within the data and apart from the columns and from each other."""
+    blooms = [bloom for group in groups for bloom in group.blooms]
+    merged = sorted([*ranges, *blooms])
+    inside = all(_FIRST_BYTE <= start < end <= data_end for start, end in blooms)
+    return inside and all(end <= start for (_, end), (start, _) in pairwise(merged))
+
+
+def bridged(ranges: Sequence[Range], blooms: Sequence[Range], data_end: int, lost: int) -> dict[Range, Range]:
+    """Lengthen columns over what lies unclaimed behind them, where that makes fewer pieces of a file or is needed.
+
+    Polars, for one, writes a copy of each column's metadata behind its pages. To leave those out would take a read for
+    every single column.
+
+    Args:
+        ranges: All ranges of columns, ascending.
+        blooms: The Bloom filters that are copied on their own account.
+        data_end: Where the footer starts.
+        lost: Bytes of a column that its size may leave out, to be taken along as far as they are unclaimed.
+
+    Returns:
+        The new range of each one that changes.
+    """
+    claimed = sorted([*ranges, *blooms])
+    limits = dict(zip(claimed, [start for start, _ in claimed[1:]], strict=False))
+    longer = {}
+    for start, end in ranges:
+        limit = limits.get((start, end), data_end)
+        bridges = end < limit <= end + SMALL_GAP and limit != data_end
+        if (new := limit if bridges else min(end + lost, limit)) != end:
+            longer[start, end] = (start, new)
+    return longer
+
+
+def _total(ranges: Iterable[Range]) -> int:
+    return sum(end - start for start, end in ranges)

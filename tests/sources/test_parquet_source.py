@@ -1,0 +1,98 @@
+"""Parquet files through the public API: only names change, and what cannot be a table is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import kumo_async
+from kumo_async.local import LocalDataPlane
+
+WritesParquet = Callable[..., Path]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_names_change_in_the_footer_alone(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    cut: bool,
+) -> None:
+    path = write_parquet(numbers.rename_columns(["user.id", "_value"]), row_group_size=20_000)
+    options = kumo_async.UploadOptions(partition_threshold=0 if cut else 10**9, partition_size=300_000)
+    report = await parquet.upload_async("numbers", path, options=options)
+    assert report.renamed_columns == {"user.id": "user_id", "_value": "value"}
+    files = plane.table_files("numbers", "parquet")
+    assert len(files) == (3 if cut else 1)
+    rows = pa.concat_tables([pq.read_table(file) for file in files])
+    assert rows.equals(numbers.rename_columns(["user_id", "value"]))
+    source = path.read_bytes()
+    for file in files:
+        pages = file.read_bytes()[4 : -8 - int.from_bytes(file.read_bytes()[-8:-4], "little")]
+        assert pages in source
+        assert duckdb.execute(f"select count(user_id) from '{file}'").fetchall()
+
+
+async def test_names_in_other_scripts_are_numbered_and_said(
+    parquet: kumo_async.FileUploadConnector, write_parquet: WritesParquet, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = await parquet.upload_async("t", write_parquet(pa.table({"имя": ["a"], "id": [1]})))
+    assert report.renamed_columns == {"имя": "auto_named_0"}
+    assert "имя" in report.warnings[0]
+    assert "имя" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"id,x\n1,2\n", "not a Parquet file"),
+        (b"PARE" + bytes(100) + b"PARE", "encrypted"),
+        (b"\x1f\x8b\x08" + bytes(30), "gzip"),
+        (b"PAR1", "too few|PAR1"),
+        (b"PAR1" + bytes(100), "cut off"),
+        (b"PAR1" + bytes(100) + b"\xff\xff\xff\x7fPAR1", "footer"),
+        (b"PAR1" + bytes(100) + b"\x20\0\0\0PAR1", "footer"),
+    ],
+)
+async def test_what_is_no_parquet_is_refused(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "bad.parquet"
+    path.write_bytes(content)
+    with pytest.raises(kumo_async.SourceError, match=words) as caught:
+        await parquet.upload_async("bad", path)
+    assert caught.value.path == str(path)
+    assert str(path) in str(caught.value)
+    assert plane.calls == []
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pa.table({"a": pa.array([], pa.int64())}), "no rows"),
+        (pa.table({"a": [1], "A": [2]}), "case"),
+    ],
+)
+async def test_tables_that_kumo_cannot_take_are_refused(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    write_parquet: WritesParquet,
+    table: pa.Table,
+    words: str,
+) -> None:
+    with pytest.raises(kumo_async.SourceError, match=words):
+        await parquet.upload_async("bad", write_parquet(table))
+    assert plane.calls == []
+
+
+async def test_the_ending_may_be_in_capitals(
+    parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    assert (await parquet.upload_async("t", write_parquet(numbers, "T.PARQUET"))).rows == numbers.num_rows
