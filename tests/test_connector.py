@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import pytest
@@ -196,9 +195,3 @@ def test_module_functions(orders: Path, tmp_path: Path) -> None:
         kumo_async.delete_uploaded_table("orders", "csv")
     with pytest.raises(ValueError, match="file_type"):
         kumo_async.upload_table("orders", "orders.txt")
-
-
-def test_errors_carry_their_facts_and_survive_pickling() -> None:
-    error = kumo_async.UploadError("Gone.", table="t", partition="t.csv/part_0001.csv", part=3, status=500, attempts=8)
-    copy = pickle.loads(pickle.dumps(error))
-    assert (str(copy), vars(copy)) == ("Gone.", vars(error))

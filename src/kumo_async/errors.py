@@ -115,7 +115,8 @@ def no_groups() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        error = _first(group)
+        raise error from error.__cause__
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

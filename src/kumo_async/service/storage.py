@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,7 +20,7 @@ from .messages import PartUrl
 __all__ = ["PartStorage"]
 
 #: Opens a part's bytes from the first one.
-ReadPart = Callable[[], AsyncIterator[bytes]]
+ReadPart = Callable[[], AsyncGenerator[bytes, None]]
 
 #: Told how many bytes went out; a negative number where they have to go out again.
 OnSent = Callable[[int], None]
@@ -54,7 +55,7 @@ class PartStorage:
             async with self._session.put(
                 target, data=body, headers={"Content-Length": str(size)}, allow_redirects=False
             ) as response:
-                if response.status == 200:
+                if 200 <= response.status < 300:
                     await response.read()
                     return _etag(response)
                 failure = await _refusal(response)
@@ -89,11 +90,12 @@ class _PartBody(aiohttp.Payload):
         del content_length
         self.take_back()
         try:
-            async for block in self._read():
-                async with asyncio.timeout(STALL_SECONDS):
-                    await writer.write(block)
-                self._sent += len(block)
-                self._on_sent(len(block))
+            async with aclosing(self._read()) as blocks:
+                async for block in blocks:
+                    async with asyncio.timeout(STALL_SECONDS):
+                        await writer.write(block)
+                    self._sent += len(block)
+                    self._on_sent(len(block))
         except KumoError as error:
             # aiohttp turns what a body raises into a connection error; the reason is kept for put_part.
             self.error = error
@@ -124,7 +126,9 @@ def _checked(url: PartUrl) -> URL:
 def _etag(response: aiohttp.ClientResponse) -> str:
     etag = response.headers.get("ETag", "")
     if not etag:
-        raise ServiceError("The storage stored a part but gave no ETag for it, so it cannot be completed.", status=200)
+        raise ServiceError(
+            "The storage stored a part but gave no ETag for it, so it cannot be completed.", status=response.status
+        )
     return etag
 
 

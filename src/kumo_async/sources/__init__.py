@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -34,7 +34,7 @@ class Source(Protocol):
     rows: int | None
     warnings: tuple[str, ...]
 
-    def partitions(self, size: int | None) -> AsyncIterator[Partition]:
+    def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Plan the partitions, in order.
 
         Args:

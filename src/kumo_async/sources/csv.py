@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from anyio import to_thread
 
@@ -52,7 +52,7 @@ class CsvSource:
         first = await file.read(0, min(file.size, FIRST_BLOCK))
         return await to_thread.run_sync(_look, file, first)
 
-    async def partitions(self, size: int | None) -> AsyncIterator[Partition]:
+    async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Scan the file for record ends and plan partitions as soon as they are certain; see `Source`."""
         cutter = RecordCutter(len(self._header), _UNCUT if size is None else size, self._data_start)
         scan = _Scan(self.file, RecordScanner(self.dialect, self._data_start), cutter)

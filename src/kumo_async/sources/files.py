@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -210,7 +210,7 @@ class Partition:
                 yield _part_of(segment, at - start, min(most, high - at))
             start = segment_end
 
-    async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Read the bytes from `offset` to `offset + length` in blocks.
 
         Raises:

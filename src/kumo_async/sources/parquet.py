@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 
 from anyio import to_thread
@@ -54,7 +54,7 @@ class ParquetSource:
         start = file.size - _TAIL - length
         return await to_thread.run_sync(_look, file, await file.read(start, length), start)
 
-    async def partitions(self, size: int | None) -> AsyncIterator[Partition]:
+    async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Plan partitions from the footer alone; see `Source`."""
         if size is None:
             yield await to_thread.run_sync(self._whole)

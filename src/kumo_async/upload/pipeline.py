@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import anyio
@@ -112,9 +113,9 @@ async def _send_all(transfer: Transfer, file_type: str, source: Source, size: in
             transfer.limits.partitions.release()
 
     with no_groups():
-        async with anyio.create_task_group() as group:
+        async with aclosing(source.partitions(size)) as partitions, anyio.create_task_group() as group:
             number = 0
-            async for partition in source.partitions(size):
+            async for partition in partitions:
                 number += 1
                 await transfer.limits.partitions.acquire(transfer.options.max_concurrent_partitions)
                 group.start_soon(send, number, partition)

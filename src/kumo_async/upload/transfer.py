@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -64,12 +64,14 @@ class Transfer:
             ServiceError: If the object cannot be started.
             SourceChangedError: If the source no longer has the bytes that were planned.
         """
-        for _ in range(MOST_STARTS):
+        for start in range(1, MOST_STARTS + 1):
             try:
                 receipt = await _Object(self, name, partition).send()
             except _GoneError as gone:
                 last = gone.error
-                self.notify(RetryScheduled(table=self.table, call="start", attempt=1, reason=str(last), partition=name))
+                self.notify(
+                    RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name)
+                )
             else:
                 self.notify(PartitionStored(table=self.table, partition=name, size=receipt.size, rows=receipt.rows))
                 return receipt
@@ -141,7 +143,7 @@ class _Object:
     async def _send_part(self, part: PartRange, url: PartUrl) -> None:
         transfer = self._transfer
 
-        def read() -> AsyncIterator[bytes]:
+        def read() -> AsyncGenerator[bytes, None]:
             return self._partition.read(part.offset, part.length)
 
         def on_sent(count: int) -> None:
