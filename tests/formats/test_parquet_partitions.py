@@ -34,6 +34,7 @@ from parquet_files import (
 )
 
 from kumo_async.formats import parquet_columns
+from kumo_async.formats.arrow_schema import renamed_value
 from kumo_async.formats.names import clean_names
 from kumo_async.formats.parquet import partition_footer, verify_footer, whole_footer
 
@@ -211,6 +212,22 @@ def test_an_arrow_schema_of_other_columns_is_dropped_by_a_rename() -> None:
     (part,) = cut(source, 1 << 20, ["a_b"])
     assert pq.read_metadata(io.BytesIO(part)).metadata is None
     assert read(part).column_names == ["a_b"]
+
+
+def test_pandas_metadata_is_renamed_by_position() -> None:
+    columns = [{"name": "a b", "field_name": "a b"}, {"name": None, "field_name": "_i"}, {"name": "a b"}, {"name": "z"}]
+    document = {"columns": columns, "index_columns": ["_i", {"kind": "range"}], "creator": {"library": "pyarrow"}}
+    renamed = renamed_value(b"pandas", json.dumps(document).encode(), ["a b", "a b", "_i"], ["a_b", "a_b_1", "i"])
+    new = [{"name": "a_b", "field_name": "a_b"}, {"name": None, "field_name": "i"}, {"name": "a_b_1"}, {"name": "z"}]
+    assert json.loads(renamed or b"") == document | {"columns": new, "index_columns": ["i", {"kind": "range"}]}
+
+
+@pytest.mark.parametrize("labels", [[1.5, 2.5], [-1, 2], pd.to_datetime(["2024-01-01", "2024-02-01"])])
+def test_labels_that_are_no_text_become_the_new_names(labels: Any) -> None:
+    table = pa.Table.from_pandas(pd.DataFrame([[1, 2], [3, 4]], columns=labels))
+    names = clean_names(table.column_names)
+    (part,) = cut(write(table), 1 << 20, names)
+    assert list(pq.read_table(io.BytesIO(part)).to_pandas().columns) == names
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kumo_async.formats import thrift
@@ -105,7 +105,8 @@ def test_scan_finds_every_field_and_its_bytes(tree: dict[int, Value], behind: by
         assert data[start:stop] == (b"" if kind < 3 else _encode(*tree[field]))
 
 
-@given(trees, st.sets(st.integers(0, 7)), st.sets(st.integers(0, 7)), numbers)
+@given(st.dictionaries(ids, leaves, max_size=8), st.sets(st.integers(0, 7)), st.sets(st.integers(0, 7)), numbers)
+@example({1: (5, 1), 3: (6, 2), 25: (4, 3)}, {0}, {1, 2}, -1)
 def test_changes_touch_nothing_else(tree: dict[int, Value], dropped: set[int], changed: set[int], new: int) -> None:
     data = _encode_struct(tree)
     found, end = thrift.scan(data)

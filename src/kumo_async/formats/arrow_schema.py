@@ -20,6 +20,8 @@ __all__ = ["ARROW_KEY", "PANDAS_KEY", "renamed_value"]
 ARROW_KEY = b"ARROW:schema"
 PANDAS_KEY = b"pandas"
 
+_TEXT_LABELS = ("unicode", "string", "empty")
+
 
 def renamed_value(key: bytes, value: bytes, old: Sequence[str], new: Sequence[str]) -> bytes | None:
     """Rename the top-level columns within one value of a file's metadata.
@@ -49,8 +51,6 @@ def _renamed_arrow(value: bytes, old: Sequence[str], new: Sequence[str]) -> byte
 
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value, validate=True)))
-        if len(schema) != len(new):
-            return None
         fields = [field.with_name(name) for field, name in zip(schema, new, strict=True)]
         metadata: dict[Any, Any] = dict(schema.metadata or {})
         if pandas := _renamed_pandas((schema.metadata or {}).get(PANDAS_KEY, b""), old, new):
@@ -60,7 +60,7 @@ def _renamed_arrow(value: bytes, old: Sequence[str], new: Sequence[str]) -> byte
         renamed = pa.schema(fields, metadata=metadata or None)
         return base64.b64encode(renamed.serialize().to_pybytes())
     except (ValueError, TypeError, KeyError, NotImplementedError, OSError, pa.ArrowException):
-        # What Arrow raises depends on where the message is broken. Any of it means that readers cannot use it either.
+        # The schema is not that of these columns, or broken; what Arrow raises depends on where. Readers cannot use it.
         return None
 
 
@@ -75,6 +75,7 @@ def _renamed_pandas(value: bytes, old: Sequence[str], new: Sequence[str]) -> byt
     if isinstance(index := document.get("index_columns"), list):
         names = dict(zip(reversed(old), reversed(new), strict=True))
         document["index_columns"] = [names.get(entry, entry) if isinstance(entry, str) else entry for entry in index]
+    _name_labels(document.get("column_indexes"))
     return json.dumps(document).encode()
 
 
@@ -87,6 +88,14 @@ def _rename_columns(columns: list[Any], old: Sequence[str], new: Sequence[str]) 
         field = column.get("field_name", column.get("name")) if isinstance(column, dict) else None
         if isinstance(field, str) and waiting.get(field):
             _rename_column(column, field, waiting[field].popleft())
+
+
+def _name_labels(indexes: Any) -> None:
+    # Labels that were numbers or dates are text in Parquet, and pandas makes them back from the names: out of a renamed
+    # "1_5" it makes 15, and from a renamed date an error. After a rename all labels are names.
+    for index in indexes if isinstance(indexes, list) else []:
+        if isinstance(index, dict) and index.get("pandas_type") not in _TEXT_LABELS:
+            index.update(pandas_type="unicode", numpy_type="object")
 
 
 def _rename_column(column: dict[str, Any], old: str, new: str) -> None:

@@ -129,9 +129,7 @@ class RowGroupReader:
                 place = f"at bytes {start} to {end} of {self._data_end}, with a page at {later_page}"
                 raise ParquetError(f"Row group {number} has a column {place}.")
             ranges.append((start, end))
-        ranges.sort()
-        check_overlaps(ranges)
-        return ranges
+        return sorted(ranges)
 
     def _blooms(self, metas: list[Struct]) -> Iterator[Range]:
         for meta in metas:
