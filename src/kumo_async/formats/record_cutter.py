@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from kumo_async.formats.records import RecordEnds
+    from kumo_async.formats.record_ends import RecordEnds
 
 __all__ = ["Cut", "RecordCutter"]
 
@@ -33,7 +33,7 @@ class RecordCutter:
 
     Example:
         >>> import numpy as np
-        >>> from kumo_async.formats.records import RecordEnds
+        >>> from kumo_async.formats.record_ends import RecordEnds
         >>> cutter = RecordCutter(header_size=10, target_bytes=30)
         >>> cutter.feed(RecordEnds(np.array([8, 16, 24, 32])))
         [Cut(start=0, end=16, rows=2)]
@@ -48,9 +48,14 @@ class RecordCutter:
 
     def feed(self, ends: RecordEnds) -> list[Cut]:
         """Take the next record ends; return the partitions that became certain: a row follows that does not fit."""
+        if ends.end >= 0:
+            self._end = ends.end
+        if ends.row_end <= self._start + self._room:
+            # Nearly always: no row needs to be looked at by itself.
+            self._rows += ends.rows
+            self._row_end = max(self._row_end, ends.row_end)
+            return []
         offsets = ends.row_offsets
-        if ends.offsets.size:
-            self._end = int(ends.offsets[-1])
         cuts: list[Cut] = []
         done = 0
         while done < offsets.size:

@@ -99,7 +99,7 @@ def is_inside(flips: Offsets, at: Offsets, *, inside: bool) -> Flags:
     return ((np.searchsorted(flips, at) + inside) & 1).astype(np.bool_)
 
 
-def find_terminators(piece: bytes, data: Bytes) -> Offsets:
+def find_terminators(piece: bytes | bytearray, data: Bytes) -> Offsets:
     """Positions of all bytes that end a record unless they are quoted: each LF, and each CR if there are any."""
     lines = data == _LF
     if b"\r" in piece:

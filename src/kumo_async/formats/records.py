@@ -17,13 +17,14 @@ the piece through the state machine itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kumo_async.formats.record_bits import BitScanner
 from kumo_async.formats.record_cutter import Cut, RecordCutter
+from kumo_async.formats.record_ends import PackedEnds, RecordEnds
 from kumo_async.formats.record_marks import Flips, find_ends, find_escapes, find_flips, find_terminators, is_inside
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = ["Cut", "RecordCutter", "RecordEnds", "RecordError", "RecordScanner"]
 
 _LF: Final = 10
 _CR: Final = 13
-_PIECE: Final = 1 << 19  # bytes looked at together: bounds the memory whatever the caller feeds
+_PIECE: Final = 1 << 20  # bytes looked at together: bounds the memory whatever the caller feeds
 
 
 class RecordError(ValueError):
@@ -49,29 +50,6 @@ class RecordError(ValueError):
         super().__init__(f"record {record} never ends: the quote that opens at byte {offset} is not closed")
         self.record = record
         self.offset = offset
-
-
-@dataclass(frozen=True, eq=False)
-class RecordEnds:
-    """Record ends, in order.
-
-    Attributes:
-        offsets: For each record the absolute offset in bytes one behind its terminator.
-        blank: For each record whether it is a blank line, which no reader takes for a row; None when none is.
-    """
-
-    offsets: Offsets
-    blank: Flags | None = None
-
-    @property
-    def row_offsets(self) -> Offsets:
-        """The ends of the rows alone, without the blank lines."""
-        return self.offsets if self.blank is None else self.offsets[~self.blank]
-
-    @property
-    def rows(self) -> int:
-        """How many of the records are rows."""
-        return int(self.offsets.size - (0 if self.blank is None else np.count_nonzero(self.blank)))
 
 
 class _State(IntEnum):
@@ -116,6 +94,7 @@ class RecordScanner:
         self._cr_blank = False  # in state CR: whether the record is a blank line
         self._found: list[RecordEnds] = []
         self._quote, self._escape = dialect.quote, dialect.escape
+        self._bit_scanner = BitScanner(dialect, _PIECE)
         self._moves = _moves(dialect)
         separators = b"\r\n" + dialect.delimiter
         special = separators + (dialect.quote or b"") + (dialect.escape or b"")
@@ -123,19 +102,21 @@ class RecordScanner:
         self._special = np.isin(np.arange(256), list(special))
         self._neutral = next(byte for byte in range(1, 10) if byte not in special)
 
-    def feed(self, block: bytes) -> RecordEnds:
+    def feed(self, block: bytes | bytearray) -> RecordEnds:
         """Scan the next bytes.
 
         Arguments:
-            block: The bytes that follow the last block, any number of them; about 1 MiB is fastest.
+            block: The bytes that follow the last block, any number of them; 1 MiB is fastest. They are not kept.
 
         Returns:
             The records whose end became certain. A CR at the very end of the block is not certain: an LF may follow.
         """
         for start in range(0, len(block), _PIECE):
-            piece = block[start : start + _PIECE]
-            if piece := piece[self._settle(piece) :]:
-                self._scan(piece)
+            piece = block if len(block) <= _PIECE else block[start : start + _PIECE]
+            used = self._settle(piece)
+            if used < len(piece):
+                # A bytearray would be copied where nothing is cut off.
+                self._scan(piece[used:] if used else piece)
         return self._take()
 
     def finish(self) -> RecordEnds:
@@ -171,7 +152,7 @@ class RecordScanner:
         flags = (np.zeros(ends.offsets.size, np.bool_) if ends.blank is None else ends.blank for ends in found)
         return RecordEnds(offsets, np.concatenate(list(flags)))
 
-    def _settle(self, piece: bytes) -> int:
+    def _settle(self, piece: bytes | bytearray) -> int:
         """Leave the states that hang on the very next byte; return how many bytes that took, at most 2."""
         used = 0
         while self._state >= _State.CLOSED and used < len(piece):
@@ -183,16 +164,36 @@ class RecordScanner:
                 used += 1
         return used
 
-    def _scan(self, piece: bytes) -> None:
+    def _scan(self, piece: bytes | bytearray) -> None:
         """Scan one piece from a state in which no byte before it is still to be interpreted."""
         if self._escape is not None and self._escape in piece:
             self._scan_escaped(piece, self._escape)
         elif self._state is _State.QUOTED and self._quote is not None and self._quote not in piece:
             self.offset += len(piece)
-        else:
+        elif not self._scan_bits(piece):
             self._mark(piece, self._flips(piece))
 
-    def _scan_escaped(self, piece: bytes, escape: bytes) -> None:
+    def _scan_bits(self, piece: bytes | bytearray) -> bool:
+        """Scan a piece of which every quote and every CR is what it seems to be; return False if it is not one."""
+        inside, fresh, empty = self._state is _State.QUOTED, self._state in _FRESH, self._state is _State.RECORD
+        bits = self._bit_scanner.scan(piece, inside=inside, fresh=fresh, empty=empty)
+        if bits is None:
+            return False
+        if bits.opened >= 0:
+            self._opened = self.offset + bits.opened
+        ends = PackedEnds(bits, self.offset)
+        self._found.append(ends)
+        self.rows += ends.rows
+        self.offset += len(piece)
+        if bits.inside:
+            self._state = _State.QUOTED
+        elif piece[-1:] == self._quote:
+            self._state = _State.CLOSED
+        else:
+            self._state = self._moves[_State.PLAIN][piece[-1]]
+        return True
+
+    def _scan_escaped(self, piece: bytes | bytearray, escape: bytes) -> None:
         data = np.frombuffer(bytearray(piece), np.uint8)
         runs, escapes = find_escapes(data, escape[0])
         pending = bool(escapes[-1] == data.size - 1)
@@ -214,14 +215,14 @@ class RecordScanner:
         outside = runs[~is_inside(flips.at, runs, inside=self._state is _State.QUOTED)]
         return int(outside[0]) if outside.size else data.size
 
-    def _flips(self, piece: bytes) -> Flips:
+    def _flips(self, piece: bytes | bytearray) -> Flips:
         if self._quote is None or self._quote not in piece:
             return Flips(np.empty(0, np.int64), -1)
         inside, fresh = self._state is _State.QUOTED, self._state in _FRESH
         data = np.frombuffer(piece, np.uint8)
         return find_flips(data, self._quote[0], self._opens_after, inside=inside, fresh=fresh)
 
-    def _mark(self, piece: bytes, flips: Flips) -> None:
+    def _mark(self, piece: bytes | bytearray, flips: Flips) -> None:
         """Add the ends that the flips leave, and step behind the piece."""
         data = np.frombuffer(piece, np.uint8)
         inside = self._state is _State.QUOTED
@@ -238,7 +239,7 @@ class RecordScanner:
         self._add(ends + self.offset, blank)
         self.offset += len(piece)
 
-    def _state_behind(self, piece: bytes, flips: Offsets) -> _State:
+    def _state_behind(self, piece: bytes | bytearray, flips: Offsets) -> _State:
         if (self._state is _State.QUOTED) ^ (flips.size & 1):
             return _State.QUOTED
         if piece[-1:] != self._quote:
@@ -252,7 +253,7 @@ class RecordScanner:
             return _State.CLOSED
         return _State.PLAIN
 
-    def _walk(self, piece: bytes) -> None:
+    def _walk(self, piece: bytes | bytearray) -> None:
         """Scan a piece by the state machine itself, from special byte to special byte."""
         data = np.frombuffer(piece, np.uint8)
         special = self._special.take(data)
