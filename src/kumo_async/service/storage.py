@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import cast
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from yarl import URL
 
 from ..errors import KumoError, ServiceError
 from .answers import AnswerError, s3_error
-from .credentials import is_loopback
+from .credentials import is_link_local, is_loopback
 from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of
 from .messages import PartUrl
 
 __all__ = ["PartStorage"]
 
-#: Opens a part's bytes from the first one.
-ReadPart = Callable[[], AsyncGenerator[bytes, None]]
+#: Opens a part's bytes from the first one. A block is good until the next one is asked for.
+ReadPart = Callable[[], AsyncGenerator[bytes | memoryview, None]]
 
 #: Told how many bytes went out; a negative number where they have to go out again.
 OnSent = Callable[[int], None]
@@ -56,7 +58,7 @@ class PartStorage:
                 target, data=body, headers={"Content-Length": str(size)}, allow_redirects=False
             ) as response:
                 if 200 <= response.status < 300:
-                    await response.read()
+                    await read_text(response, _MOST_ERROR)
                     return _etag(response)
                 failure = await _refusal(response)
         except NETWORK_ERRORS as error:
@@ -90,10 +92,13 @@ class _PartBody(aiohttp.Payload):
         del content_length
         self.take_back()
         try:
+            stream = cast(StreamWriter, writer)
+            reusable = _hold_nothing(stream)
             async with aclosing(self._read()) as blocks:
                 async for block in blocks:
                     async with asyncio.timeout(STALL_SECONDS):
-                        await writer.write(block)
+                        await stream.write(block if reusable else bytes(block), drain=False)
+                        await stream.drain()
                     self._sent += len(block)
                     self._on_sent(len(block))
         except KumoError as error:
@@ -113,14 +118,36 @@ class _PartBody(aiohttp.Payload):
             self._sent = 0
 
 
+def _hold_nothing(writer: StreamWriter) -> bool:
+    """Let a drain last until the system has taken every byte; return whether a block may be used again after it.
+
+    TLS keeps what it could not encrypt yet in a buffer that no limit reaches, so there a block must be copied.
+    """
+    transport = writer.transport
+    if transport is None or transport.get_extra_info("ssl_object") is not None:
+        return False
+    transport.set_write_buffer_limits(0)
+    return True
+
+
 def _checked(url: PartUrl) -> URL:
     """Return the URL for aiohttp, as it was signed, if it is one that a part may be sent to."""
     whole = url.reveal()
-    parts = urlsplit(whole)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-    if not secure or not parts.hostname or parts.username is not None:
+    if not _safe(whole):
         raise ServiceError(f"The service gave a part URL that is not safe to send to: {url!r}.")
     return URL(whole, encoded=True)
+
+
+def _safe(url: str) -> bool:
+    """Return whether a URL is https or loopback, without user info, and not link-local."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError:
+        return False
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return secure and host != "" and parts.username is None and not is_link_local(host)
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:

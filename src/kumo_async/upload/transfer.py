@@ -143,7 +143,7 @@ class _Object:
     async def _send_part(self, part: PartRange, url: PartUrl) -> None:
         transfer = self._transfer
 
-        def read() -> AsyncGenerator[bytes, None]:
+        def read() -> AsyncGenerator[bytes | memoryview, None]:
             return self._partition.read(part.offset, part.length)
 
         def on_sent(count: int) -> None:
