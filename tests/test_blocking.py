@@ -135,20 +135,37 @@ def test_ctrl_c_during_an_upload_leaves_no_table(tmp_path: Path) -> None:
     run_script(
         tmp_path,
         """
-        import os, signal, kumo_async
+        import os, signal, threading, anyio, kumo_async
+        from kumo_async import blocking
+        from kumo_async.local import Fault, LocalDataPlane, Stall
 
-        class Interrupter:
-            def on_event(self, event):
-                if isinstance(event, kumo_async.PartitionStarted):
-                    os.kill(os.getpid(), signal.SIGINT)
+        class Never:
+            async def wait(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                await anyio.sleep_forever()
 
-        connector = kumo_async.FileUploadConnector("csv")
+        async def serve():
+            global plane, client
+            async with LocalDataPlane(faults=[Fault(call="put_part", answer=Stall(Never()))]) as plane:
+                client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
+                started.set()
+                await anyio.to_thread.run_sync(ended.wait)
+
+        started, ended = threading.Event(), threading.Event()
+        server = threading.Thread(target=blocking.run, args=(serve,))
+        server.start()
+        started.wait()
+        connector = kumo_async.FileUploadConnector("csv", client=client)
         try:
-            connector.upload("orders", "orders.csv", observer=Interrupter())
+            connector.upload("orders", "orders.csv")
         except KeyboardInterrupt:
-            pass
-        # The signal may come too late for so small a file; then the table is whole.
-        assert not connector.has_table("orders") or len(connector["orders"].head()) == 3
+            assert not connector.has_table("orders")
+            assert connector.upload("orders", "orders.csv").rows == 3
+        else:
+            raise SystemExit("not interrupted")
+        finally:
+            ended.set()
+            server.join()
         """,
     )
 

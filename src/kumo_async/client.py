@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from .service.credentials import Credentials, resolve
+from .shield import to_the_end
 
 if TYPE_CHECKING:
     from .service.session import Session
@@ -57,22 +58,19 @@ class KumoClient:
         try:
             yield await shared.connection(self.credentials)
         finally:
-            with anyio.CancelScope(shield=True):
-                await shared.leave()
+            await to_the_end(shared.leave)
 
     async def __aenter__(self) -> KumoClient:
         shared = self._join()
         try:
             await shared.connection(self.credentials)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await shared.leave()
+            await to_the_end(shared.leave)
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._shared[asyncio.get_running_loop()].leave()
+        await to_the_end(self._shared[asyncio.get_running_loop()].leave)
 
     def _join(self) -> _Shared:
         loop = asyncio.get_running_loop()

@@ -105,6 +105,8 @@ class FileUploadConnector:
         """
         check_table_name(name)
         check_partition_size_mb(partition_size_mb)
+        if options is not None and not isinstance(options, UploadOptions):
+            raise ConfigurationError(f"options must be an UploadOptions; got {type(options).__name__}.", table=name)
         # What only an upload needs is imported by the first one.
         from .upload.pipeline import UploadRequest, upload
 
@@ -114,7 +116,7 @@ class FileUploadConnector:
             file_type=self._file_type,
             auto_partition=auto_partition,
             partition_size_mb=partition_size_mb,
-            options=options or UploadOptions(),
+            options=options if options is not None else UploadOptions(),
         )
         with no_groups():
             async with self.client.connected() as connection:
@@ -205,6 +207,8 @@ class FileUploadConnector:
 
     async def has_table_async(self, name: str) -> bool:
         """Return whether the table exists now. The async twin of `has_table`; see there."""
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError("The table's name must be text, and not empty.")
         async with self.client.connected() as connection:
             return await connection.session.control.has_table(self.name, name)
 
@@ -215,6 +219,7 @@ class FileUploadConnector:
             name: The table's name.
 
         Raises:
+            ConfigurationError: If the name is empty, or no text.
             ServiceError: If the service does not say.
 
         Example:

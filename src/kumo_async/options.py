@@ -43,8 +43,8 @@ class UploadOptions:
             being prepared while the last parts of the one before are still being sent.
         max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: fills a line of 10 Gbit/s at
             the 150 MB/s or so that one connection to S3 carries. Each costs about 1 MiB of memory.
-        max_attempts: How often one request is made before its failure counts, 1 or more. Default 8: rides out a
-            disturbance of about a minute.
+        max_attempts: How often one request is made before its failure counts, 1 or more. Default 10: with waits that
+            double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
 
@@ -63,7 +63,7 @@ class UploadOptions:
     part_size: int = 16 * MIB
     max_concurrent_partitions: int = 4
     max_concurrent_parts: int = 8
-    max_attempts: int = 8
+    max_attempts: int = 10
     spool_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from . import blocking
 from .errors import ConfigurationError, ServiceError, TableNotFoundError
@@ -83,10 +85,9 @@ class SourceTable:
 
     async def head_async(self, num_rows: int = 5) -> pd.DataFrame:
         """Return the table's first rows. The async twin of `head`."""
-        count = int(num_rows)
-        if not 1 <= count <= MOST_SAMPLE_ROWS:
-            raise ConfigurationError(f"num_rows must be from 1 to {MOST_SAMPLE_ROWS}; got {num_rows}.", table=self.name)
-        data = await self._data(count)
+        if not isinstance(num_rows, SupportsIndex) or not 1 <= index(num_rows) <= MOST_SAMPLE_ROWS:
+            raise ConfigurationError(f"num_rows must be a whole number from 1 to {MOST_SAMPLE_ROWS}.", table=self.name)
+        data = await self._data(index(num_rows))
         from anyio import to_thread
 
         return await to_thread.run_sync(_frame, data.get("sample_rows"), self.name)
@@ -114,10 +115,10 @@ def _columns(cols: Any, table: str) -> list[SourceColumn]:
     from kumoapi.source_table import SourceColumn
     from pydantic import TypeAdapter, ValidationError
 
-    try:
+    with suppress(ValidationError):
         return TypeAdapter(list[SourceColumn]).validate_python(cols)
-    except ValidationError as error:
-        raise ServiceError("The service gave columns in a form that is not documented.", table=table) from error
+    # Raised out here: what pydantic and pandas raise shows the values.
+    raise ServiceError("The service gave columns in a form that is not documented.", table=table)
 
 
 def _frame(sample_rows: Any, table: str) -> pd.DataFrame:
@@ -125,7 +126,6 @@ def _frame(sample_rows: Any, table: str) -> pd.DataFrame:
 
     if not isinstance(sample_rows, str):
         raise ServiceError("The service gave no sample rows.", table=table)
-    try:
+    with suppress(ValueError, KeyError, TypeError):
         return pd.read_json(StringIO(sample_rows), orient="table")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ServiceError("The service gave sample rows in a form that pandas cannot read.", table=table) from error
+    raise ServiceError("The service gave sample rows in a form that pandas cannot read.", table=table)

@@ -74,8 +74,8 @@ def replace_table(name: str, path: str | os.PathLike[str], file_type: str) -> Up
         What was uploaded.
 
     Raises:
-        KumoError: What `FileUploadConnector.upload` raises. The old table is then still there, unless the error says
-            otherwise.
+        KumoError: What `FileUploadConnector.upload` raises. Before the commit the old table stays; an error of the
+            commit says what is there.
 
     Example:
         >>> import kumo_async

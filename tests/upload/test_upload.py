@@ -184,7 +184,7 @@ async def test_a_lost_upload_is_started_again(
     ("fault", "words"),
     [
         (Fault(call="put_part", answer=Status(403, "AccessDenied"), times=None), "AccessDenied"),
-        (Fault(call="put_part", answer=Status(500, headers=NOW), times=None), "8 attempts"),
+        (Fault(call="put_part", answer=Status(500, headers=NOW), times=None), "10 attempts"),
         (Fault(call="put_part", answer=NoETag(), times=None), "ETag"),
         (Fault(call="put_part", answer=Status(404, "NoSuchUpload"), times=None), "started 3 times"),
         (Fault(call="start", answer=Status(422), times=None), "422"),

@@ -113,7 +113,7 @@ def _parse(text: str, call: str) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServiceError(f"The service did not answer {call} with JSON. Is the endpoint right?") from error
 
 
@@ -121,7 +121,7 @@ def _words(text: str) -> str:
     """Return the service's own words out of an error answer."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return " ".join(text.split())[:300]
     detail = body.get("detail", body) if isinstance(body, Mapping) else body
     return (detail if isinstance(detail, str) else json.dumps(detail))[:300]

@@ -12,7 +12,7 @@ import platformdirs
 
 from ..errors import ConfigurationError
 
-__all__ = ["ENDPOINT_VARIABLE", "KEY_VARIABLE", "Credentials", "is_loopback", "resolve"]
+__all__ = ["ENDPOINT_VARIABLE", "KEY_VARIABLE", "Credentials", "is_link_local", "is_loopback", "resolve"]
 
 ENDPOINT_VARIABLE = "KUMO_API_ENDPOINT"
 KEY_VARIABLE = "KUMO_API_KEY"
@@ -73,8 +73,25 @@ def is_loopback(host: str | None) -> bool:
         return host.lower() == "localhost"
 
 
+def is_link_local(host: str) -> bool:
+    """Return whether a host is an address that only means something on this very line, such as a cloud's metadata.
+
+    Example:
+        >>> is_link_local("169.254.169.254"), is_link_local("example.com")
+        (True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False
+
+
 def _local(rest: str) -> Credentials:
-    root = Path(rest).expanduser() if rest else platformdirs.user_data_path("kumo-async") / "local"
+    try:
+        given = Path(rest).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(f"The directory of local:{rest} is of a user who does not exist.") from error
+    root = given if rest else platformdirs.user_data_path("kumo-async") / "local"
     return Credentials(f"{LOCAL_SCHEME}{root}", None, root)
 
 
@@ -100,17 +117,18 @@ def _check_endpoint(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError as error:
         raise ConfigurationError(
             "The endpoint is not a URL; it should look like https://NAME.kumoai.cloud/api."
         ) from error
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigurationError(
-            f"The endpoint {url!r} is not a URL of the service; it should look like https://NAME.kumoai.cloud/api, or "
-            f"be local: for the embedded data plane."
+            "The endpoint is not a URL of the service; it should look like https://NAME.kumoai.cloud/api, or be local: "
+            "for the embedded data plane."
         )
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("The endpoint must have no user, query or fragment; the key goes into api_key.")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"The endpoint {url!r} would send the key in the clear; use https://.")
+        raise ConfigurationError(f"The endpoint http://{host} would send the key in the clear; use https://.")
     return url.rstrip("/")

@@ -17,7 +17,8 @@ __all__ = ["CONTROL_TIMEOUT", "NETWORK_ERRORS", "STALL_SECONDS", "open_session",
 STALL_SECONDS = 60.0
 CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=30.0)
 
-NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+#: UnicodeError is what a host name that cannot be one comes to.
+NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError)
 
 
 def open_session(headers: dict[str, str] | None = None) -> aiohttp.ClientSession:

@@ -67,7 +67,10 @@ class PartUrl:
         return self._url
 
     def __repr__(self) -> str:
-        parts = urlsplit(self._url)
+        try:
+            parts = urlsplit(self._url)
+        except ValueError:
+            return "PartUrl(?)"
         host = parts.netloc.rpartition("@")[2]
         return f"PartUrl('{parts.scheme}://{host}{parts.path}?…')"
 

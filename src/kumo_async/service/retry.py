@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from .answers import AnswerError, Verdict
 
-__all__ = ["OnRetry", "retrying"]
+__all__ = ["OnRetry", "retrying", "wait_before"]
 
 T = TypeVar("T")
 
@@ -16,9 +17,23 @@ OnRetry = Callable[[int, AnswerError], None]
 
 #: Seconds; https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/ says why they grow and
 #: jitter.
-_FIRST_WAIT = 0.2
-_LONGEST_WAIT = 20.0
+_RETRY_WAIT = 0.2
 _THROTTLE_WAIT = 2.0
+_LONGEST_WAIT = 20.0
+
+
+def wait_before(attempt: int, error: AnswerError) -> float:
+    """Return the seconds to wait before an attempt (2 or more): what the server asks for, else full jitter.
+
+    Example:
+        >>> from kumo_async.service.answers import Seen
+        >>> 0 <= wait_before(2, AnswerError(Seen(status=500))) <= 0.2
+        True
+    """
+    if error.retry_after is not None:
+        return min(error.retry_after, _LONGEST_WAIT)
+    first = _THROTTLE_WAIT if error.verdict is Verdict.THROTTLE else _RETRY_WAIT
+    return random.uniform(0, min(first * 2 ** (attempt - 2), _LONGEST_WAIT))  # noqa: S311
 
 
 async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry: OnRetry) -> T:
@@ -41,19 +56,9 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
             return False
         if made < attempts:
             on_retry(made, error)
-        if error.retry_after is not None:
-            return min(error.retry_after, _LONGEST_WAIT)
-        return _THROTTLE_WAIT * made if error.verdict is Verdict.THROTTLE else True
+        return wait_before(made + 1, error)
 
-    context = stamina.retry_context(
-        on=backoff,
-        attempts=attempts,
-        timeout=None,
-        wait_initial=_FIRST_WAIT,
-        wait_max=_LONGEST_WAIT,
-        wait_jitter=_FIRST_WAIT,
-    )
-    async for attempt in context:
+    async for attempt in stamina.retry_context(on=backoff, attempts=attempts, timeout=None):
         with attempt:
             made = attempt.num
             try:

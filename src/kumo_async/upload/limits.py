@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
@@ -79,8 +80,18 @@ class Limit:
 
 
 class Limits:
-    """The two limits of a client on one event loop."""
+    """What the uploads of a client on one event loop must share.
+
+    Attributes:
+        partitions: The partitions under way.
+        parts: The parts under way.
+    """
 
     def __init__(self) -> None:
         self.partitions = Limit()
         self.parts = Limit()
+        self._tables: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+
+    def table(self, connector: str, table: str) -> anyio.Lock:
+        """Return the lock that whoever changes a table holds."""
+        return self._tables.setdefault((connector, table), anyio.Lock())

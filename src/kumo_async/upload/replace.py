@@ -1,42 +1,66 @@
 """Taking an old table away, whatever shape it had and whatever the service's delete call covers.
 
-It is not known whether deleting `name` also removes the partitions `name.ext/part_*`. So it is asked for first, and as
-long as the table is still there, its partitions are deleted one after the other.
+It is not known whether deleting `name` also removes the partitions `name.ext/part_*`, nor what deleting an unknown name
+answers. So `name` is deleted first, and as long as the table is still there, its partitions are.
 """
 
 from __future__ import annotations
 
-from itertools import count
+import anyio
 
-from ..errors import ServiceError
+from ..errors import ServiceError, no_groups
 from ..service.control import ControlPlane
+from ..shield import to_the_end
 from .plan import partition_name
 
 __all__ = ["remove_table"]
 
-#: How many partition numbers in a row may be unknown to the service before the search for more ends.
-_MOST_MISSES = 50
+#: The highest partition number that is looked for: 300 GB, the most that Kumo documents, in partitions of 100 MiB, and
+#: room for as many again.
+_LAST_PARTITION = 6000
+
+#: How many partitions are deleted between two looks at whether the table is still there.
+_AT_ONCE = 16
 
 
 async def remove_table(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
-    """Delete a table with all its objects; return whether there was one.
+    """Delete a table with all its objects; return whether there was one. Once begun, it is not cancelled.
 
     Raises:
-        ServiceError: If the service refuses, or the table is still there afterwards.
+        ServiceError: If the service refuses, or the table is still there afterwards; says whether it is whole.
     """
     if not await control.has_table(connector, table):
         return False
+    await to_the_end(lambda: _remove(control, connector, table, file_type))
+    return True
+
+
+async def _remove(control: ControlPlane, connector: str, table: str, file_type: str) -> None:
+    # Where this is refused, nothing has happened yet.
     await control.delete_object(connector, table)
-    misses = 0
-    for number in count(1):
-        if not await control.has_table(connector, table):
-            return True
-        known = await control.delete_object(connector, partition_name(table, file_type, number))
-        misses = 0 if known else misses + 1
-        if misses > _MOST_MISSES:
-            break
+    try:
+        for first in range(1, _LAST_PARTITION, _AT_ONCE):
+            if not await control.has_table(connector, table):
+                return
+            await _delete_partitions(control, connector, table, file_type, range(first, first + _AT_ONCE))
+    except ServiceError as error:
+        raise ServiceError(
+            f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
+            f"upload it again.",
+            table=table,
+            status=error.status,
+            code=error.code,
+            attempts=error.attempts,
+        ) from error
     raise ServiceError(
-        f"The service still shows table {table!r} although every object of it that can be named was deleted. Delete it "
-        f"in Kumo, and try again.",
+        f"The service still shows table {table!r} after everything that can belong to it was deleted. Delete it in "
+        f"Kumo, and try again.",
         table=table,
     )
+
+
+async def _delete_partitions(control: ControlPlane, connector: str, table: str, file_type: str, numbers: range) -> None:
+    with no_groups():
+        async with anyio.create_task_group() as group:
+            for number in numbers:
+                group.start_soon(control.delete_object, connector, partition_name(table, file_type, number))

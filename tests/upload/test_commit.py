@@ -1,0 +1,189 @@
+"""The commit under slow, refused and cancelled calls: the table is there whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import anyio
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import kumo_async
+from kumo_async.local import Disconnect, Fault, LocalDataPlane, Stall, Status
+
+WritesParquet = Callable[..., Path]
+
+MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=100_000, max_attempts=2)
+
+
+@pytest.fixture(params=[True, False], ids=["delete removes partitions", "delete removes one object"])
+async def plane(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[LocalDataPlane]:
+    async with LocalDataPlane(tmp_path / "plane", delete_removes_partitions=request.param) as plane:
+        yield plane
+
+
+@pytest.fixture
+def path(numbers: pa.Table, write_parquet: WritesParquet) -> Path:
+    return write_parquet(numbers, row_group_size=5_000)
+
+
+def rows(plane: LocalDataPlane, name: str = "numbers") -> int:
+    return sum(pq.read_metadata(file).num_rows for file in plane.table_files(name, "parquet"))
+
+
+class Arrival:
+    """Something to stall on that tells when it is reached."""
+
+    def __init__(self) -> None:
+        self.reached, self.go = anyio.Event(), anyio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.go.wait()
+
+
+async def test_requests_under_way_when_one_is_refused_are_waited_for_and_taken_back(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    slow = Arrival()
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Stall(slow)))
+    plane.inject(Fault(call="complete", name="*part_0001*", answer=Status(400), times=None))
+    async with anyio.create_task_group() as group:
+
+        async def release() -> None:
+            await slow.reached.wait()
+            await anyio.wait_all_tasks_blocked()
+            slow.go.set()
+
+        group.start_soon(release)
+        with pytest.raises(kumo_async.UploadError, match="No table of that name is there"):
+            await parquet.upload_async("numbers", path, options=MANY)
+    assert plane.object_names("parquet") == []
+
+
+@pytest.mark.parametrize("call", ["validate", "delete", "complete"])
+async def test_a_commit_that_is_cancelled_is_finished_first(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, numbers: pa.Table, call: str
+) -> None:
+    await parquet.upload_async("numbers", path, options=MANY)
+    slow = Arrival()
+    # The first validate of a commit asks whether there is an old table; the second one comes after its deletion.
+    plane.inject(Fault(call=call, answer=Stall(slow), skip=1 if call == "validate" else 0))  # type: ignore[arg-type]
+    task = asyncio.create_task(parquet.upload_async("numbers", path, options=MANY))
+    await slow.reached.wait()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    slow.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rows(plane) == numbers.num_rows
+
+
+async def test_taking_back_is_not_cancelled(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    slow = Arrival()
+    plane.inject(Fault(call="complete", name="*part_0003*", answer=Status(400), times=None))
+    plane.inject(Fault(call="delete", answer=Stall(slow)))
+    task = asyncio.create_task(parquet.upload_async("numbers", path, options=MANY))
+    await slow.reached.wait()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    slow.go.set()
+    with pytest.raises((kumo_async.UploadError, asyncio.CancelledError)):
+        await task
+    assert plane.object_names("parquet") == []
+
+
+async def test_a_deletion_that_is_cancelled_is_finished_first(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    await parquet.upload_async("numbers", path, options=MANY)
+    slow = Arrival()
+    plane.inject(Fault(call="delete", answer=Stall(slow)))
+    task = asyncio.create_task(parquet.delete_async("numbers"))
+    await slow.reached.wait()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    slow.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert plane.object_names("parquet") == []
+
+
+async def test_uploads_of_one_table_at_once_never_mix(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+) -> None:
+    other = write_parquet(numbers.slice(20_000), "other.parquet", row_group_size=5_000)
+    async with asyncio.TaskGroup() as group:
+        reports = [
+            group.create_task(parquet.upload_async("numbers", source, options=MANY))
+            for source in (path, other, path, other)
+        ]
+    found = rows(plane)
+    assert found in {report.result().rows for report in reports}
+    assert plane.object_names("parquet") in [[p.name for p in report.result().partitions] for report in reports]
+
+
+async def test_a_service_that_always_says_deleted_does_not_hold_us_for_ever(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.replace._LAST_PARTITION", 100)
+    await parquet.upload_async("numbers", path, options=MANY)
+    plane.inject(Fault(call="delete", answer=Status(200), times=None))
+    with pytest.raises(kumo_async.ServiceError, match="still shows"):
+        await parquet.delete_async("numbers")
+    assert len([call for call in plane.calls if call.call == "delete"]) < 150
+
+
+async def test_a_gap_in_the_partitions_does_not_hide_those_behind_it(
+    parquet: kumo_async.FileUploadConnector, plane: LocalDataPlane, path: Path, numbers: pa.Table
+) -> None:
+    tiny = kumo_async.UploadOptions(partition_threshold=0, partition_size=1)
+    await parquet.upload_async("numbers", path, options=tiny)
+    control = "parquet_upload_connector"
+    async with parquet.client.connected() as connection:
+        for number in range(1, 10):
+            await connection.session.control.delete_object(control, f"numbers.parquet/part_{number:04d}.parquet")
+    report = await parquet.upload_async("numbers", path)
+    assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
+    assert rows(plane) == numbers.num_rows
+
+
+async def test_an_old_table_that_is_deleted_in_part_is_said_to_be(tmp_path: Path, path: Path) -> None:
+    async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:
+        client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
+        connector = kumo_async.FileUploadConnector("parquet", client=client)
+        await connector.upload_async("numbers", path, options=MANY)
+        plane.inject(Fault(call="delete", name="*part_0003*", answer=Status(400), times=None))
+        with pytest.raises(kumo_async.ServiceError, match="could not be deleted whole"):
+            await connector.upload_async("numbers", path)
+        assert "numbers" not in plane.object_names("parquet")
+
+
+async def test_what_cannot_be_taken_back_is_named(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    plane.inject(Fault(call="complete", name="*part_0003*", answer=Status(400), times=None))
+    plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(400), times=None))
+    with pytest.raises(kumo_async.UploadError, match=r"must be deleted: numbers\.parquet/part_0002\.parquet"):
+        await parquet.upload_async("numbers", path, options=MANY)
+
+
+async def test_a_lost_answer_is_said_to_be_open(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    plane.inject(Fault(call="complete", name="*part_0001*", answer=Disconnect(), times=None))
+    with pytest.raises(kumo_async.UploadError, match="may still take effect"):
+        await parquet.upload_async("numbers", path, options=MANY)
+    assert plane.object_names("parquet") == []
