@@ -78,7 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--format", choices=["parquet", "csv"], default="parquet")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", type=int, default=16, help="MiB of a part where it is not what changes")
-    parser.add_argument("--block", type=int, default=256, help="KiB of a block where it is not what changes")
+    parser.add_argument("--block", type=int, default=512, help="KiB of a block where it is not what changes")
     parser.add_argument("--parts", type=int, default=8, help="parts at once where it is not what changes")
     add_data_option(parser)
     return parser.parse_args()

@@ -25,7 +25,6 @@ def main() -> None:
 
     # The block size is no option: it has one best value, and this is how it was found.
     files.BLOCK_SIZE = tuning["block"]
-    files.Partition.pieces.__defaults__ = (tuning["block"],)
     kumo_async.init(tuning["url"], tuning["key"])
     connector = kumo_async.FileUploadConnector(Path(tuning["path"]).suffix[1:])
     connector.upload("table", tuning["path"], options=kumo_async.UploadOptions(**tuning["options"]))

@@ -39,6 +39,11 @@ class Case:
         return [theirs.wall / ours.wall for ours, theirs in self.pairs]
 
     @property
+    def cpu_ratios(self) -> list[float]:
+        """How many times as much processor time theirs took, pair by pair; it depends less on what else is running."""
+        return [theirs.cpu / ours.cpu for ours, theirs in self.pairs]
+
+    @property
     def median_ratio(self) -> float:
         """The middle of the ratios; the lower one of two."""
         return sorted(self.ratios)[(len(self.ratios) - 1) // 2]
@@ -55,14 +60,14 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     imports = {library: [import_alone(library) for _ in range(3)] for library in (OURS, THEIRS)}
     base = {library: min(run.peak for run in runs) for library, runs in imports.items()}
-    print(f"{'':24}  {'wall s: min med max':>20}   {'peak MiB: min med max':>23}")
+    print(f"{'':18}  {'wall s: min med max':>20}   {'cpu s: min med max':>20}   {'peak MiB: min med max':>23}")
     for library, runs in imports.items():
         _print_runs(f"import {library}", runs, base[library])
     failed = False
     for case in _cases(options):
         for index, library in enumerate((OURS, THEIRS)):
             _print_runs(library, [pair[index] for pair in case.pairs], base[library])
-        print(f"{'ratio':24}  {spread(case.ratios)}\n")
+        print(f"{'ratio':18}  {spread(case.ratios)}   {spread(case.cpu_ratios)}")
         failed |= _misses(case, base[OURS])
     if failed and options.check:
         sys.exit("A bound does not hold.")
@@ -102,9 +107,9 @@ def _pair(store: str, data: Path, file_type: str, path: Path) -> tuple[Run, Run]
 
 
 def _print_runs(label: str, runs: list[Run], base: int) -> None:
-    walls, peaks = [run.wall for run in runs], [run.peak / MIB for run in runs]
-    over = max(peaks) - base / MIB
-    print(f"{label:24}  {spread(walls)}   {spread(peaks, '7.0f')}   {over:+6.0f} MiB over import alone")
+    walls, cpus, peaks = [run.wall for run in runs], [run.cpu for run in runs], [run.peak / MIB for run in runs]
+    over = f"{max(peaks) - base / MIB:+6.0f} MiB over import alone"
+    print(f"{label:18}  {spread(walls)}   {spread(cpus)}   {spread(peaks, '7.0f')}   {over}")
 
 
 def _misses(case: Case, base: int) -> bool:
