@@ -41,8 +41,8 @@ class UploadOptions:
             enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts.
         max_concurrent_partitions: How many partitions are under way at once, 1 or more. Default 4: the next ones are
             being prepared while the last parts of the one before are still being sent.
-        max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: fills a line of 10 Gbit/s at
-            the 150 MB/s or so that one connection to S3 carries. Each costs about 1 MiB of memory.
+        max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: several
+            connections fill a line that one does not; the best number for yours is to be tried.
         max_attempts: How often one request is made before its failure counts, 1 or more. Default 10: with waits that
             double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
