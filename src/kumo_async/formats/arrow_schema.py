@@ -12,6 +12,8 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from kumo_async.formats.arrow_errors import arrow_errors
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,7 +61,7 @@ def _renamed_arrow(value: bytes, old: Sequence[str], new: Sequence[str]) -> byte
             metadata.pop(PANDAS_KEY, None)
         renamed = pa.schema(fields, metadata=metadata or None)
         return base64.b64encode(renamed.serialize().to_pybytes())
-    except (ValueError, TypeError, KeyError, NotImplementedError, OSError, pa.ArrowException):
+    except arrow_errors():
         # The schema is not that of these columns, or broken; what Arrow raises depends on where. Readers cannot use it.
         return None
 
