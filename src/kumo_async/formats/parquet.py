@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import parquet_footer, thrift
+from kumo_async.formats.arrow_errors import arrow_errors
 from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, read_row_group
 from kumo_async.formats.parquet_footer import ENCRYPTED_MAGIC, MAGIC, MAX_FOOTER_BYTES, Footer, tail_length
 from kumo_async.formats.parquet_rename import Renames
@@ -140,7 +141,7 @@ def partition_footer(footer: Footer, row_groups: range, names: Sequence[str] | N
     renames = Renames.of(footer, names)
     rows = sum(group.num_rows for group in groups)
     try:
-        mover = _Mover(footer, ranges, renames.paths)
+        mover = Mover(footer, ranges, renames.paths)
         described = [mover.moved(ordinal, group) for ordinal, group in enumerate(groups)]
         values = {
             parquet_footer.NUM_ROWS: thrift.write_integer(rows),
@@ -149,7 +150,7 @@ def partition_footer(footer: Footer, row_groups: range, names: Sequence[str] | N
         patches = sorted([*renames.patches, *thrift.changes(footer.fields, values)])
     except ThriftError as error:
         raise ParquetError(f"The footer cannot be rewritten: {error}") from error
-    new = _with_tail(thrift.splice(footer.data, 0, len(footer.data), patches))
+    new = with_tail(thrift.splice(footer.data, 0, len(footer.data), patches))
     size = len(MAGIC) + sum(end - start for start, end in ranges) + len(new)
     return PartitionLayout(tuple(ranges), new, rows, size)
 
@@ -176,26 +177,34 @@ def whole_footer(footer: Footer, names: Sequence[str]) -> bytes:
             patches += (
                 (*metas[leaf][ids.PATH][2:], path) for leaf, path in renames.paths.items() if ids.PATH in metas[leaf]
             )
-    return _with_tail(thrift.splice(footer.data, 0, len(footer.data), sorted(patches)))
+    return with_tail(thrift.splice(footer.data, 0, len(footer.data), sorted(patches)))
 
 
-def _with_tail(data: bytes) -> bytes:
+def with_tail(data: bytes) -> bytes:
+    """Put the length and the magic number behind the Thrift bytes of a footer.
+
+    Raises:
+        ParquetError: It is larger than what is ever read.
+    """
     if len(data) > MAX_FOOTER_BYTES:
         raise ParquetError(f"The new footer would have {len(data)} bytes, more than {MAX_FOOTER_BYTES}.")
     return b"".join([data, len(data).to_bytes(4, "little"), MAGIC])
 
 
-class _Mover:
-    """Rewrites the descriptions of row groups for a file that consists of some ranges of the source."""
+class Mover:
+    """Rewrites the descriptions of row groups for a file that has some ranges of the source from `position` on."""
 
-    def __init__(self, footer: Footer, ranges: Sequence[Range], paths: dict[int, bytes]) -> None:
+    def __init__(
+        self, footer: Footer, ranges: Sequence[Range], paths: dict[int, bytes], position: int = len(MAGIC)
+    ) -> None:
         self._data = footer.data
         self._keep_blooms = footer.keep_blooms
         self._paths = paths
         self._starts = [start for start, _ in ranges]
-        self._shifts = list(_shifts(ranges))
+        self._shifts = list(_shifts(ranges, position))
 
     def moved(self, ordinal: int, group: RowGroup) -> bytes:
+        """Describe a row group, which all lies in the ranges, as the one with this number in the new file."""
         raw = read_row_group(self._data, group.described_at)
         patches = self._column_patches(raw)
         values = {
@@ -258,8 +267,7 @@ _NO_PAGE_INDEXES: dict[int, bytes | None] = dict.fromkeys(
 )
 
 
-def _shifts(ranges: Iterable[Range]) -> Iterable[int]:
-    position = len(MAGIC)
+def _shifts(ranges: Iterable[Range], position: int) -> Iterable[int]:
     for start, end in ranges:
         yield start - position
         position += end - start
@@ -276,13 +284,12 @@ def verify_footer(footer: bytes, expected_rows: int, expected_names: Sequence[st
     Raises:
         ParquetError: pyarrow cannot read it, or it says something else.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         metadata = pq.read_metadata(io.BytesIO(MAGIC + footer))
         names = metadata.schema.to_arrow_schema().names
-    except (pa.ArrowException, OSError, ValueError, TypeError, NotImplementedError, OverflowError) as error:
+    except arrow_errors() as error:
         raise ParquetError(f"pyarrow cannot read the new footer: {error}") from error
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     if not metadata.num_rows == sum(rows) == expected_rows:

@@ -1,0 +1,63 @@
+"""One Parquet file out of several with the same schema: their pages back to back, and a footer that describes them all.
+
+Content that is encoded anew comes as many small files, since their sizes are known only afterwards. They are joined to
+partitions of the size that is asked for:
+
+    footer = joined_footer(footers)             MAGIC, the pages of each file in order, then this
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kumo_async.formats import thrift
+from kumo_async.formats.parquet import MAGIC, Mover, with_tail
+from kumo_async.formats.parquet_footer import NUM_ROWS, ROW_GROUPS, Footer
+from kumo_async.formats.parquet_retype import without_row_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["cost_of_file", "cost_of_pieces", "joined_footer"]
+
+_GROUP_SLACK = 32
+_COLUMN_SLACK = 24
+"""Bytes that the description of a column can grow by: its offsets are written with as many bytes as they need."""
+
+
+def cost_of_file(footer: Footer) -> int:
+    """Return the most bytes that a joined file takes beside its pieces."""
+    return len(without_row_groups(footer)) + 2 * len(MAGIC) + 4 + _GROUP_SLACK
+
+
+def cost_of_pieces(footer: Footer) -> int:
+    """Return the most bytes that all row groups of a file add to a joined one: their pages and their descriptions."""
+    slack = len(footer.row_groups) * (_GROUP_SLACK + _COLUMN_SLACK * len(footer.schema.paths))
+    return footer.data_end - len(MAGIC) + sum(group.described_by for group in footer.row_groups) + slack
+
+
+def joined_footer(footers: Sequence[Footer]) -> bytes:
+    """Describe the file that has the pages of some files back to back.
+
+    Args:
+        footers: The footers of at least one file, all with the same schema; the first one's metadata are kept. Of each
+            file all that lies between its first magic number and its footer is to be copied.
+
+    Returns:
+        The new footer with its length and the magic number behind it.
+
+    Raises:
+        ParquetError: It is larger than what is ever read.
+    """
+    described: list[bytes] = []
+    position = len(MAGIC)
+    for footer in footers:
+        mover = Mover(footer, [(len(MAGIC), footer.data_end)], {}, position)
+        described += (mover.moved(len(described) + n, group) for n, group in enumerate(footer.row_groups))
+        position += footer.data_end - len(MAGIC)
+    first = footers[0]
+    values = {
+        NUM_ROWS: thrift.write_integer(sum(footer.num_rows for footer in footers)),
+        ROW_GROUPS: thrift.write_list(thrift.STRUCT, described),
+    }
+    return with_tail(thrift.splice(first.data, 0, len(first.data), thrift.changes(first.fields, values)))

@@ -1,0 +1,168 @@
+"""Other types over the same pages: what a footer has to say so that readers see a type that Kumo takes.
+
+Parquet stores uint8 and uint16 as INT32 and uint64 as INT64, so a signed type is a matter of two fields of the schema;
+of large strings, views and large lists only Arrow's own schema knows. Row groups, and with them pages and statistics,
+stay as they are: below 2^63 signed and unsigned order are the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from typing import TYPE_CHECKING, Any
+
+from kumo_async.formats import thrift
+from kumo_async.formats.arrow_errors import arrow_errors
+from kumo_async.formats.arrow_schema import ARROW_KEY
+from kumo_async.formats.parquet import MAGIC, with_tail
+from kumo_async.formats.parquet_footer import KEY_VALUES, MAX_KEY_VALUES, NUM_ROWS, ROW_GROUPS, SCHEMA, Footer
+from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError, Schema, SchemaElement
+from kumo_async.formats.types import Action, ColumnType, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kumo_async.formats.thrift import Patch, Struct
+
+__all__ = ["arrow_schema", "retyped", "without_row_groups"]
+
+_CONVERTED, _LOGICAL = 6, 10
+
+#: Physical type, converted type and bits of the signed type over the pages of an unsigned one, by the latter's bits.
+_SIGNED = {8: (1, 16, 16), 16: (1, 17, 32), 64: (2, 18, 64)}
+
+#: Converted type and logical type of JSON, and those of plain text, which its pages are.
+_JSON, _JSON_LOGICAL = 19, b"\xcc"
+_TEXT, _TEXT_LOGICAL = 0, b"\x1c\0\0"
+
+
+def without_row_groups(footer: Footer) -> bytes:
+    """Return the footer of a file with the same schema and no rows: small, however many row groups there are."""
+    values = {NUM_ROWS: thrift.write_integer(0), ROW_GROUPS: thrift.write_list(thrift.STRUCT, [])}
+    return thrift.splice(footer.data, 0, len(footer.data), thrift.changes(footer.fields, values))
+
+
+def arrow_schema(footer: Footer) -> Any:
+    """Return the Arrow schema that pyarrow reads from a footer.
+
+    Raises:
+        ParquetError: pyarrow cannot read it.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(io.BytesIO(MAGIC + with_tail(without_row_groups(footer))))
+    except arrow_errors() as error:
+        raise ParquetError(f"pyarrow cannot read its schema: {error}") from error
+
+
+def retyped(footer: Footer, columns: Sequence[ColumnType]) -> Footer:
+    """Give the footer of the same file with other types over its pages, as the decisions say.
+
+    Args:
+        footer: The source's footer.
+        columns: One decision for each top-level column. RELABEL and RETYPE are carried out; the others change nothing.
+
+    Returns:
+        The new footer; the same one if nothing changes.
+
+    Raises:
+        ParquetError: A column's pages are not of the physical type that its logical type asks for.
+    """
+    schema = _schema_patches(footer, columns)
+    patches = sorted([*schema, *_arrow_patches(footer, columns)])
+    if not patches:
+        return footer
+    moved = sum(len(value) - (end - start) for start, end, value in schema)
+    data = thrift.splice(footer.data, 0, len(footer.data), patches)
+    return _with_data(footer, data, moved)
+
+
+def _with_data(footer: Footer, data: bytes, moved: int) -> Footer:
+    """Build a footer around bytes whose row groups are those of another, so that they need not be read again."""
+    _, _, start, end = footer.fields[ROW_GROUPS]
+    fields, _ = thrift.scan(data, 0, ROW_GROUPS, lambda _data, pos, _fields: pos + end - start)
+    entries = thrift.structs(data, fields, KEY_VALUES, MAX_KEY_VALUES)
+    return dataclasses.replace(
+        footer,
+        data=data,
+        fields=fields,
+        schema=Schema.parse(data, fields),
+        row_groups=tuple(group._replace(described_at=group.described_at + moved) for group in footer.row_groups),
+        key_value_metadata=tuple((thrift.binary(data, e, 1) or b"", thrift.binary(data, e, 2)) for e in entries),
+    )
+
+
+def _schema_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch]:
+    if all(column.action not in (Action.RELABEL, Action.RETYPE) for column in columns):
+        return []
+    elements = thrift.structs(footer.data, footer.fields, SCHEMA, MAX_ELEMENTS)
+    patches: list[Patch] = []
+    position = 1
+    for column, element in zip(columns, footer.elements, strict=True):
+        position += _count(element)
+        # A column of numbers, or a list of them, has one leaf, and the leaf is its last element.
+        leaf = elements[position - 1]
+        if column.action is Action.RETYPE:
+            patches += _signed(footer.data, leaf, column)
+        elif column.action is Action.RELABEL and _is_json(element):
+            patches += thrift.changes(leaf, {_CONVERTED: thrift.write_integer(_TEXT), _LOGICAL: _TEXT_LOGICAL})
+    return patches
+
+
+def _is_json(element: SchemaElement) -> bool:
+    return element.converted_type == _JSON or (element.logical_type or b"").startswith(_JSON_LOGICAL)
+
+
+def _count(element: SchemaElement) -> int:
+    return 1 + sum(map(_count, element.children))
+
+
+def _signed(data: bytes, leaf: Struct, column: ColumnType) -> list[Patch]:
+    source = column.source
+    while hasattr(source, "value_type"):
+        source = source.value_type
+    physical, converted, bits = _SIGNED[source.bit_width]
+    if thrift.integer(data, leaf, 1) != physical:
+        raise ParquetError(f"Column {column.name!r} is of type {column.source}, which is not what its pages hold.")
+    logical = b"\xac\x13" + bytes([bits]) + b"\x11\0\0"
+    return thrift.changes(leaf, {_CONVERTED: thrift.write_integer(converted), _LOGICAL: logical})
+
+
+def _arrow_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch]:
+    entries = thrift.structs(footer.data, footer.fields, KEY_VALUES, MAX_KEY_VALUES)
+    return list(_value_patches(footer, entries, columns))
+
+
+def _value_patches(footer: Footer, entries: list[Struct], columns: Sequence[ColumnType]) -> Iterator[Patch]:
+    for struct, (key, value) in zip(entries, footer.key_value_metadata, strict=True):
+        if key == ARROW_KEY and value is not None:
+            new = _regular(value, columns)
+            if new is not None and new != value:
+                yield from thrift.changes(struct, {2: thrift.write_binary(new)})
+
+
+def _regular(value: bytes, columns: Sequence[ColumnType]) -> bytes | None:
+    """Write Arrow's embedded schema anew with types that Kumo takes; None if it is not one that readers could use."""
+    import pyarrow as pa
+
+    try:
+        embedded = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value, validate=True)))
+    except arrow_errors():
+        return None
+    if len(embedded) != len(columns):
+        return None
+    fields = list(map(_regular_field, embedded, decide(embedded), columns))
+    if all(new.type.equals(old.type) for new, old in zip(fields, embedded, strict=True)):
+        return None
+    return base64.b64encode(pa.schema(fields, metadata=embedded.metadata).serialize().to_pybytes())
+
+
+def _regular_field(field: Any, embedded: ColumnType, column: ColumnType) -> Any:
+    import pyarrow as pa
+
+    if embedded.action is Action.KEEP or column.action in (Action.CAST, Action.REFUSE):
+        return field
+    metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"ARROW:extension:")}
+    return pa.field(field.name, column.target, field.nullable, metadata or None)
