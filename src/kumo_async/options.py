@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from .errors import ConfigurationError
 
@@ -23,6 +24,21 @@ MIN_PARTITION_SIZE_MB = 100
 MAX_PARTITION_SIZE_MB = 1000
 
 
+def _check_int(name: str, value: object, least: int, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{name} must be a whole number; got {type(value).__name__}.")
+    if value < least or (most is not None and value > most):
+        allowed = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ConfigurationError(f"{name} must be {allowed}; got {value}.")
+    return value
+
+
+def _repr(options: UploadOptions) -> str:
+    """Show the values that differ from their defaults."""
+    changed = (each for each in fields(options) if getattr(options, each.name) != each.default)
+    return f"{type(options).__name__}({', '.join(f'{f.name}={getattr(options, f.name)!r}' for f in changed)})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class UploadOptions:
     """How an upload is cut and sent. Every option has a default that suits a fast line; none changes the data.
@@ -33,9 +49,9 @@ class UploadOptions:
     Attributes:
         partition_threshold: Size of the source in bytes up to which it is sent as one object. Default 1000 MiB, which
             is what the official SDK uses for the documented "1 GB".
-        partition_size: Target size of a partition in bytes, 1 or more; a partition exceeds it only where one row group
-            or one record alone does. Default None: the `partition_size_mb` argument of the call. Stands above that
-            argument when given, and is not bound to its limits.
+        partition_size: Target size of a partition in bytes, 1 or more; a partition exceeds it only where one row or
+            record alone does, or a Parquet row group of up to 64 KiB. Default None: the `partition_size_mb` argument
+            of the call. Stands above that argument when given, and is not bound to its limits.
         part_size: Size in bytes of the pieces of a partition that are sent in parallel, 5 MiB to 5 GiB (S3's limits).
             Default 16 MiB: large enough that the cost of a request does not show (`benchmarks/part_size.py`), small
             enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts.
@@ -47,6 +63,14 @@ class UploadOptions:
             double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
+        validate: How much of a Parquet file is checked before anything becomes visible. Default ``"fast"``: what can
+            be checked without reading more than the upload reads anyway. ``"full"``: every page of every row group is
+            decoded and, where the file has checksums, compared with them, while partitions are already being sent.
+            Costs about the time of reading the table once.
+        on_unsupported: What is done with a Parquet column of a type that Kumo does not take, where a cast keeps every
+            value: unsigned integers, half floats, binary of fixed size. Default ``"cast"``: it is cast, and the report
+            says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no
+            such cast exists for are refused either way; ``docs/parquet.md`` lists them all.
 
     Raises:
         ConfigurationError: If a value is not of the right type or outside its range.
@@ -65,6 +89,8 @@ class UploadOptions:
     max_concurrent_parts: int = 8
     max_attempts: int = 10
     spool_dir: str | os.PathLike[str] | None = None
+    validate: Literal["fast", "full"] = "fast"
+    on_unsupported: Literal["cast", "error"] = "cast"
 
     def __post_init__(self) -> None:
         _check_int("partition_threshold", self.partition_threshold, 0)
@@ -79,10 +105,14 @@ class UploadOptions:
                 f"UploadOptions.spool_dir is {os.fspath(self.spool_dir)!r}, which is not an existing directory. "
                 f"Create it, or leave the option out to use the system's temporary directory."
             )
+        if self.validate not in ("fast", "full"):
+            raise ConfigurationError(f"UploadOptions.validate must be 'fast' or 'full'; got {self.validate!r}.")
+        if self.on_unsupported not in ("cast", "error"):
+            given = repr(self.on_unsupported)
+            raise ConfigurationError(f"UploadOptions.on_unsupported must be 'cast' or 'error'; got {given}.")
 
     def __repr__(self) -> str:
-        changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
-        return f"UploadOptions({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
+        return _repr(self)
 
 
 def check_partition_size_mb(value: object) -> int:
@@ -96,12 +126,3 @@ def check_partition_size_mb(value: object) -> int:
         250
     """
     return _check_int("partition_size_mb", value, MIN_PARTITION_SIZE_MB, MAX_PARTITION_SIZE_MB)
-
-
-def _check_int(name: str, value: object, least: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigurationError(f"{name} must be a whole number; got {type(value).__name__}.")
-    if value < least or (most is not None and value > most):
-        allowed = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise ConfigurationError(f"{name} must be {allowed}; got {value}.")
-    return value

@@ -25,7 +25,7 @@ async def test_names_change_in_the_footer_alone(
     cut: bool,
 ) -> None:
     path = write_parquet(numbers.rename_columns(["user.id", "_value"]), row_group_size=20_000)
-    options = kumo_async.UploadOptions(partition_threshold=0 if cut else 10**9, partition_size=300_000)
+    options = kumo_async.UploadOptions(partition_threshold=0 if cut else 10**9, partition_size=400_000)
     report = await parquet.upload_async("numbers", path, options=options)
     assert report.renamed_columns == {"user.id": "user_id", "_value": "value"}
     files = plane.table_files("numbers", "parquet")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import SourceError
+from ..options import UploadOptions
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
 __all__ = ["FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
@@ -22,6 +23,7 @@ class Source(Protocol):
 
     Attributes:
         file: The open file.
+        size: Size in bytes of what it holds, by which it is cut.
         columns: The column names as they will be in Kumo.
         renamed: Old name to new name, where the two differ.
         rows: Number of rows, or None where only cutting tells.
@@ -29,6 +31,7 @@ class Source(Protocol):
     """
 
     file: SourceFile
+    size: int
     columns: tuple[str, ...]
     renamed: Mapping[str, str]
     rows: int | None
@@ -45,9 +48,13 @@ class Source(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Free what the partitions that were handed out did not; the file stays open."""
+        ...
+
 
 @asynccontextmanager
-async def open_source(path: str | os.PathLike[str], file_type: str) -> AsyncIterator[Source]:
+async def open_source(path: str | os.PathLike[str], file_type: str, options: UploadOptions) -> AsyncIterator[Source]:
     """Open the file at `path` as a source of `file_type`, and close it in the end.
 
     Raises:
@@ -60,11 +67,13 @@ async def open_source(path: str | os.PathLike[str], file_type: str) -> AsyncIter
         if file_type == "parquet":
             from .parquet import ParquetSource
 
-            yield await ParquetSource.open(file)
+            source: Source = await ParquetSource.open(file, options)
         else:
             from .csv import CsvSource
 
-            yield await CsvSource.open(file)
+            source = await CsvSource.open(file)
+        with closing(source):
+            yield source
 
 
 def _check_ending(path: Path, file_type: str) -> None:

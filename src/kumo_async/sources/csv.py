@@ -33,6 +33,7 @@ class CsvSource:
 
     def __init__(self, file: SourceFile, dialect: CsvDialect, header: Header, names: ColumnNames, first: bytes) -> None:
         self.file = file
+        self.size = file.size
         self.dialect = dialect
         self.columns = names.new
         self.renamed: Mapping[str, str] = names.renamed
@@ -59,6 +60,9 @@ class CsvSource:
         while not scan.finished:
             for cut in await to_thread.run_sync(scan.advance):
                 yield self._partition(cut)
+
+    def close(self) -> None:
+        """Do nothing: nothing is held but the file."""
 
     def _partition(self, cut: Cut) -> Partition:
         body: Segment = FileRange(self.file, cut.start, cut.end - cut.start)

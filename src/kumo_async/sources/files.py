@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiofiles.os
@@ -20,7 +21,7 @@ from anyio import to_thread
 
 from ..errors import SourceChangedError, SourceError
 
-__all__ = ["FileRange", "Partition", "Segment", "SourceFile", "local_path"]
+__all__ = ["FileRange", "Partition", "Readable", "Segment", "SourceFile", "local_path"]
 
 #: How much is read and handed to the network at a time, in bytes. Smaller costs time in hops between threads, larger
 #: costs memory; measured in benchmarks/part_size.py.
@@ -191,11 +192,19 @@ class SourceFile:
         )
 
 
+class Readable(Protocol):
+    """A file that ranges can be read from: the user's own, or one that was spooled."""
+
+    async def read_into(self, offset: int, block: memoryview) -> None:
+        """Fill a block with the bytes from `offset`."""
+        ...
+
+
 @dataclass(frozen=True)
 class FileRange:
     """A range of bytes of a file that already exists."""
 
-    file: SourceFile
+    file: Readable
     offset: int
     length: int
 

@@ -1,9 +1,10 @@
-"""Parquet files: cut between row groups, with a new footer behind each partition; no page is decoded."""
+"""Parquet files: cut between row groups, with a new footer behind each partition; decoded only where they must be."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from functools import partial
 
 from anyio import to_thread
 
@@ -15,65 +16,125 @@ from ..formats.parquet import (
     Footer,
     ParquetError,
     partition_footer,
-    plan_row_groups,
     tail_length,
     verify_footer,
     whole_footer,
 )
+from ..options import UploadOptions
+from .accept import AcceptedTypes, accept_types, check_uint64
+from .check import PageCheck
+from .decode import ParquetPages
+from .encode import UNIT_BYTES, Encoding, encoded_partitions
+from .encoding import encoding_of
 from .files import FileRange, Partition, SourceFile
 from .names import ColumnNames, accept_names
+from .spool import Spool
+from .stretches import Stretch, all_int96, has_int96, plan_stretches
+from .workers import Workers, processors
 
 __all__ = ["ParquetSource"]
 
 _TAIL = 8
 
+_INT96_ROUNDED = (
+    "Timestamps of 96 bits (INT96) have microseconds where row groups had to be encoded anew, and lose what is finer."
+)
+
 
 class ParquetSource:
-    """A Parquet file whose footer was read and found sound."""
+    """A Parquet file whose footer was read and found sound, and whose columns Kumo takes in one form or another."""
 
-    def __init__(self, file: SourceFile, footer: Footer, names: ColumnNames) -> None:
+    def __init__(
+        self, file: SourceFile, footer: Footer, names: ColumnNames, types: AcceptedTypes, options: UploadOptions
+    ) -> None:
         self.file = file
         self.columns = names.new
         self.renamed: Mapping[str, str] = names.renamed
         self.rows: int | None = footer.num_rows
-        self.warnings = names.warnings
-        self._footer = footer
+        self.warnings: tuple[str, ...] = (*names.warnings, *types.warnings)
+        self.size = file.size
+        self._footer = types.footer
+        self._casts = types.casts
+        self._retyped = types.footer is not footer
+        self._names = names
         self._new_names = names.new if names.changed else None
+        self._options = options
+        self._spool = Spool(options.spool_dir, UNIT_BYTES)
 
     @classmethod
-    async def open(cls, file: SourceFile) -> ParquetSource:
-        """Read the footer.
+    async def open(cls, file: SourceFile, options: UploadOptions) -> ParquetSource:
+        """Read the footer, and of columns of uint64 the values where the footer does not tell that they fit.
 
         Raises:
-            SourceError: If the file is not a sound Parquet file with columns and rows.
+            SourceError: If the file is not a sound Parquet file with columns that Kumo takes, and rows.
         """
         await _check_magic(file)
         with _refusing(file.path):
             tail = min(_TAIL, file.size)
             length = tail_length(await file.read(file.size - tail, tail), file.size)
-        start = file.size - _TAIL - length
-        return await to_thread.run_sync(_look, file, await file.read(start, length), start)
+            start = file.size - _TAIL - length
+            data = await file.read(start, length)
+            footer, names, types = await to_thread.run_sync(_look, file, data, start, options)
+            await check_uint64(file, footer, names, types.columns)
+        return cls(file, footer, names, types, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
-        """Plan partitions from the footer alone; see `Source`."""
-        if size is None:
-            yield await to_thread.run_sync(self._whole)
+        """Plan partitions from the footer alone, save where content has to change; see `Source` and `encode`."""
+        stretches = await to_thread.run_sync(self._plan, size)
+        if has_int96(self._footer) and any(stretch.encoded for stretch in stretches):
+            self.warnings += (_INT96_ROUNDED,)
+        encoders = max(1, min(processors(), self._options.max_concurrent_partitions))
+        async with Workers(encoders) as checkers, Workers(encoders) as workers:
+            copied = [stretch.groups for stretch in stretches if not stretch.encoded]
+            check = PageCheck(checkers, await to_thread.run_sync(self._pages) if self._checks(copied) else None, copied)
+            for stretch in stretches:
+                async with aclosing(self._of_stretch(stretch, stretches, size, workers)) as partitions:
+                    async for partition in partitions:
+                        check.raise_found()
+                        yield partition
+            await check.finished()
+
+    def close(self) -> None:
+        """Close all spool files, sent or not."""
+        self._spool.close()
+
+    def _checks(self, copied: list[range]) -> bool:
+        return bool(copied) and self._options.validate == "full"
+
+    def _pages(self) -> ParquetPages:
+        with _refusing(self.file.path):
+            return ParquetPages(self.file, whole_footer(self._footer, self.columns))
+
+    def _plan(self, size: int | None) -> list[Stretch]:
+        with _refusing(self.file.path):
+            return plan_stretches(self._footer, size, self._new_names, casts=self._casts)
+
+    async def _of_stretch(
+        self, stretch: Stretch, stretches: list[Stretch], size: int | None, workers: Workers
+    ) -> AsyncGenerator[Partition, None]:
+        if not stretch.encoded:
+            yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups))
             return
-        for row_groups in await to_thread.run_sync(self._plan, size):
-            yield await to_thread.run_sync(self._cut, row_groups)
+        # Among partitions that are copied, timestamps stay what they are there.
+        int96 = len(stretches) > 1 and all_int96(self._footer)
+        encoding = await to_thread.run_sync(partial(self._encoding, int96=int96))
+        groups = [group for group in stretch.groups if self._footer.row_groups[group].num_rows]
+        async with aclosing(encoded_partitions(encoding, groups, size, workers)) as partitions:
+            async for partition in partitions:
+                yield partition
+
+    def _encoding(self, *, int96: bool) -> Encoding:
+        with _refusing(self.file.path):
+            return encoding_of(self.file, self._footer, self._names, self._spool, self._options, int96=int96)
 
     def _whole(self) -> Partition:
-        """Return the file as one object: as it is, or with a new footer where names change."""
-        if self._new_names is None:
+        """Return the file as one object: as it is, or with a new footer where names or types change."""
+        if self._new_names is None and not self._retyped:
             return Partition((FileRange(self.file, 0, self.file.size),), self._footer.num_rows)
         with _refusing(self.file.path):
-            footer = whole_footer(self._footer, self._new_names)
+            footer = whole_footer(self._footer, self.columns)
             verify_footer(footer, self._footer.num_rows, self.columns)
         return Partition((FileRange(self.file, 0, self._footer.data_end), footer), self._footer.num_rows)
-
-    def _plan(self, size: int) -> list[range]:
-        with _refusing(self.file.path):
-            return plan_row_groups(self._footer, size, self._new_names)
 
     def _cut(self, row_groups: range) -> Partition:
         with _refusing(self.file.path):
@@ -97,13 +158,14 @@ async def _check_magic(file: SourceFile) -> None:
     raise SourceError(f"{file.path} is not a Parquet file that can be uploaded: {advice}.", path=file.path)
 
 
-def _look(file: SourceFile, data: bytes, start: int) -> ParquetSource:
-    with _refusing(file.path):
-        footer = Footer.parse(data, start)
+def _look(
+    file: SourceFile, data: bytes, start: int, options: UploadOptions
+) -> tuple[Footer, ColumnNames, AcceptedTypes]:
+    footer = Footer.parse(data, start)
     names = accept_names(file.path, footer.columns)
     if footer.num_rows == 0:
         raise SourceError(f"{file.path} has no rows; a table needs at least one.", path=file.path)
-    return ParquetSource(file, footer, names)
+    return footer, names, accept_types(file.path, footer, options)
 
 
 @contextmanager

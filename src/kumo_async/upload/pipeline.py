@@ -45,7 +45,7 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
     """
     begin = time.monotonic()
     try:
-        async with open_source(request.path, request.file_type) as source:
+        async with open_source(request.path, request.file_type, request.options) as source:
             report = await _upload(session, limits, request, source, notify, begin)
     except BaseException as error:
         notify(UploadFailed(table=request.table, error=error))
@@ -64,13 +64,15 @@ async def _upload(
     receipts = await _send_all(transfer, request.file_type, source, plan.partition_size)
     await source.file.check_unchanged()
     await commit(transfer, request.file_type, receipts)
+    # What a compressed file holds is known only now.
+    sent = sum(receipt.size for receipt in receipts)
     return UploadReport(
         table=request.table,
         file_type=request.file_type,
         partitions=tuple(PartitionReport(name=r.name, size=r.size, rows=r.rows) for r in receipts),
         seconds=time.monotonic() - begin,
         renamed_columns=plan.renamed_columns,
-        warnings=plan.warnings,
+        warnings=(*source.warnings, *size_warnings(sent, request.file_type, plan.partition_size)),
     )
 
 
@@ -80,7 +82,7 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
     Raises:
         SourceError: If the source is over the threshold and must not be partitioned.
     """
-    size = source.file.size
+    size = source.size
     target = partition_size(
         size,
         request.file_type,
@@ -92,7 +94,7 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
         table=request.table,
         file_type=request.file_type,
         path=source.file.path,
-        size=size,
+        size=source.file.size,
         columns=source.columns,
         partition_size=target,
         rows=source.rows,
