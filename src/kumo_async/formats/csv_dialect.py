@@ -10,12 +10,21 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from kumo_async.formats.csv_sniff import sniff
-from kumo_async.formats.records import RecordError, RecordScanner
+from kumo_async.formats.csv_sniff import DELIMITERS, sniff
+from kumo_async.formats.records import RecordEnds, RecordError, RecordScanner
 
-__all__ = ["CsvDialect", "Header", "HeaderError", "detect", "read_header", "write_header"]
+__all__ = [
+    "CsvDialect",
+    "FirstRecord",
+    "Header",
+    "HeaderError",
+    "detect",
+    "find_first_record",
+    "read_header",
+    "write_header",
+]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -58,8 +67,15 @@ class CsvDialect:
             raise ValueError(f"{', '.join(given)} must differ from each other")
 
 
-def detect(block: bytes, complete: bool) -> CsvDialect:
-    r"""Detect the dialect of a CSV file.
+def detect(
+    block: bytes,
+    complete: bool,
+    *,
+    delimiter: bytes | None = None,
+    quote: bytes | None = None,
+    escape: bytes | None = None,
+) -> CsvDialect:
+    r"""Detect the dialect of a CSV file, as far as it is not known.
 
     The delimiter is the one, of ``,`` ``;`` tab and ``|``, that occurs in the header and gives the most rows as many
     fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, decimal
@@ -68,6 +84,9 @@ def detect(block: bytes, complete: bool) -> CsvDialect:
     Arguments:
         block: The first bytes of the file; about 256 KiB of them are looked at.
         complete: Whether these bytes are the whole file, so that the last record is a whole one.
+        delimiter: The delimiter, where it is known.
+        quote: The quote, where it is known; ``b""`` where the file knows no quoting.
+        escape: The escape, if there is one.
 
     Returns:
         The dialect; that of RFC 4180 if nothing speaks for another, as with one column.
@@ -76,7 +95,14 @@ def detect(block: bytes, complete: bool) -> CsvDialect:
         >>> detect(b"name;price\nnut;0,50\nbolt;1,75\n", complete=True)
         CsvDialect(delimiter=b';', quote=b'"', escape=None)
     """
-    return CsvDialect(*sniff(block.removeprefix(_BOM).decode("latin-1"), complete))
+    taken = (quote or b"") + (escape or b"")
+    candidates = (delimiter or bytes(byte for byte in DELIMITERS.encode() if byte not in taken)).decode()
+    if delimiter is None or quote is None:
+        known = None if quote is None else quote.decode()
+        delimiter, quote = sniff(block.removeprefix(_BOM).decode("latin-1"), complete, candidates, known)
+    if quote in (delimiter, escape):
+        quote = None
+    return CsvDialect(delimiter, quote or None, escape)
 
 
 class HeaderError(ValueError):
@@ -125,17 +151,44 @@ def read_header(block: bytes, dialect: CsvDialect, complete: bool) -> Header:
         >>> read_header(b'\n"last, first",age\r\nSmith,42\r\n', CsvDialect(), complete=True)
         Header(names=('last, first', 'age'), start=1, end=20, terminator=b'\r\n', has_data=True)
     """
+    start, end, terminator, _ = find_first_record(block, dialect, complete)
+    names = _names(block[start:end].removesuffix(terminator), dialect, start)
+    has_data = not complete or bool(block[end:].strip(b"\r\n"))
+    return Header(names, start, end, terminator or b"\n", has_data)
+
+
+class FirstRecord(NamedTuple):
+    """The first record of a CSV file, be it a header or not.
+
+    Attributes:
+        start: The offset in bytes of the record, behind a byte order mark and blank lines.
+        end: The offset in bytes behind its terminator.
+        terminator: Its terminator, LF, CRLF or CR; empty if the file ends with it.
+        fields: The number of its fields.
+    """
+
+    start: int
+    end: int
+    terminator: bytes
+    fields: int
+
+
+def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> FirstRecord:
+    r"""Find the first record of a CSV file; the arguments and errors are those of `read_header`.
+
+    Example:
+        >>> find_first_record(b"\n1,2\n", CsvDialect(), complete=True)
+        FirstRecord(start=1, end=5, terminator=b'\n', fields=2)
+    """
     _refuse_other_encodings(block)
     start = len(_BOM) if block.startswith(_BOM) else 0
     start += len(block[start:]) - len(block[start:].lstrip(b"\r\n"))
     if start == len(block) and complete:
         raise HeaderError("the file is empty: a CSV file begins with a header that names its columns")
-    end = _first_end(block, dialect, start, complete)
-    record = block[start:end]
-    terminator = _terminator(record, dialect)
-    names = _names(record.removesuffix(terminator), dialect, start)
-    has_data = not complete or bool(block[end:].strip(b"\r\n"))
-    return Header(names, start, end, terminator or b"\n", has_data)
+    ends = _first_ends(block, dialect, start, complete)
+    assert ends.fields is not None
+    end = int(ends.offsets[0])
+    return FirstRecord(start, end, _terminator(block[start:end], dialect), int(ends.fields[0]))
 
 
 def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -> bytes:
@@ -185,18 +238,18 @@ def _refuse_other_encodings(block: bytes) -> None:
             raise HeaderError(f"the file is {name} by its byte order mark, not UTF-8: pass encoding={encoding!r}", 0)
 
 
-def _first_end(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> int:
-    scanner = RecordScanner(dialect, start)
-    offsets = scanner.feed(block[start:]).offsets
-    if not offsets.size and complete:
+def _first_ends(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> RecordEnds:
+    scanner = RecordScanner(dialect, start, count_fields=True)
+    ends = scanner.feed(block[start:])
+    if not ends.offsets.size and complete:
         try:
-            offsets = scanner.finish().offsets
+            ends = scanner.finish()
         except RecordError as error:
             message = f"the header never ends: the quote that opens at byte {error.offset} is not closed"
             raise HeaderError(message, error.offset) from None
-    if not offsets.size:
+    if not ends.offsets.size:
         raise HeaderError(f"the header does not end within the first {len(block):,} bytes of the file", start)
-    return int(offsets[0])
+    return ends
 
 
 def _terminator(record: bytes, dialect: CsvDialect) -> bytes:

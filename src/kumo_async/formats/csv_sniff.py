@@ -10,11 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-__all__ = ["sniff"]
+__all__ = ["DELIMITERS", "sniff"]
 
-_DELIMITERS: Final = ",;\t|"  # the likeliest first
+DELIMITERS: Final = ",;\t|"  # the likeliest first
 _ROWS: Final = 1000
 _CHARACTERS: Final = 1 << 18
 _DECIMAL_COMMA: Final = re.compile(r"\s*[-+]?\d[\d.' ]*,\d+\s*%?\s*")
@@ -30,24 +30,27 @@ class _Reading(NamedTuple):
     delimiter: str
 
 
-def sniff(text: str, complete: bool) -> tuple[bytes, bytes]:
+def sniff(text: str, complete: bool, delimiters: str = DELIMITERS, quote: str | None = None) -> tuple[bytes, bytes]:
     """Return the likeliest delimiter and quote; comma and double quote if nothing speaks for others.
 
     Arguments:
         text: The first characters of the data; a byte may stand for a character.
         complete: Whether that is all of the data, so that the last record is a whole one.
+        delimiters: The delimiters that come into question, the likeliest first.
+        quote: The quote, empty for none, where it is known.
     """
-    best = _best(text, '"', complete)
-    if "'" in text and not re.search(r'(^|[,;\t|\r\n])"', text):
-        other = _best(text, "'", complete)
+    best = _best(text, '"' if quote is None else quote, complete, delimiters)
+    if quote is None and "'" in text and not re.search(r'(^|[,;\t|\r\n])"', text):
+        other = _best(text, "'", complete, delimiters)
         if other and _is_quoted(text, other, best):
             return other.delimiter.encode(), b"'"
-    return best.delimiter.encode() if best else b",", b'"'
+    return (best.delimiter if best else delimiters[0]).encode(), ('"' if quote is None else quote).encode()
 
 
-def _best(text: str, quote: str, complete: bool) -> _Reading | None:
-    samples = ((delimiter, _sample(text, delimiter, quote, complete)) for delimiter in _DELIMITERS)
-    return max((_read(rows, delimiter) for delimiter, rows in samples if rows and len(rows[0]) > 1), default=None)
+def _best(text: str, quote: str, complete: bool, delimiters: str) -> _Reading | None:
+    samples = ((delimiter, _sample(text, delimiter, quote, complete)) for delimiter in delimiters)
+    readings = (_read(rows, delimiter, delimiters) for delimiter, rows in samples if rows and len(rows[0]) > 1)
+    return max(readings, default=None)
 
 
 def _sample(text: str, delimiter: str, quote: str, complete: bool) -> list[list[str]]:
@@ -55,7 +58,8 @@ def _sample(text: str, delimiter: str, quote: str, complete: bool) -> list[list[
     lines = io.StringIO(text, newline="")
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(lines, delimiter=delimiter, quotechar=quote):
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        for row in csv.reader(lines, delimiter=delimiter, quotechar=quote or None, quoting=quoting):
             rows += [row] if row else []
             if len(rows) >= _ROWS or (len(rows) > 1 and lines.tell() > _CHARACTERS):
                 return rows
@@ -64,19 +68,19 @@ def _sample(text: str, delimiter: str, quote: str, complete: bool) -> list[list[
     return rows if complete or len(rows) < 2 else rows[:-1]
 
 
-def _read(rows: list[list[str]], delimiter: str) -> _Reading:
+def _read(rows: list[list[str]], delimiter: str, delimiters: str) -> _Reading:
     fields = len(rows[0])
     data = rows[1:] or rows
     consistent = sum(len(row) == fields for row in data) / len(data)
     clean = [_is_clean(field, delimiter) for row in data for field in row]
-    return _Reading(consistent, sum(clean) / len(clean), fields, -_DELIMITERS.index(delimiter), delimiter)
+    return _Reading(consistent, sum(clean) / len(clean), fields, -delimiters.index(delimiter), delimiter)
 
 
 def _is_clean(field: str, delimiter: str) -> bool:
     # Wrong delimiters cut quoted fields in two, and prose at its ", ".
     if field.count('"') % 2 or field.startswith(" "):
         return False
-    others = [other for other in _DELIMITERS if other != delimiter and other in field]
+    others = [other for other in DELIMITERS if other != delimiter and other in field]
     return not others or (others == [","] and _DECIMAL_COMMA.fullmatch(field) is not None)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
     from kumo_async.formats.record_marks import Bytes, Flags, Offsets
 
-__all__ = ["BitScanner", "PieceBits", "Words", "last_position", "positions"]
+__all__ = ["BitScanner", "PieceBits", "Words", "last_position", "parities", "positions"]
 
 Words = NDArray[np.uint64]
 
@@ -36,12 +36,14 @@ class PieceBits(NamedTuple):
         rows: The same without the records that are blank lines.
         inside: Whether the piece ends within a quoted field.
         opened: The position where the last quoted field in it opens, -1 if none does.
+        separators: The delimiters outside of quotes; None where nobody asked for them.
     """
 
     ends: Words
     rows: Words
     inside: bool
     opened: int
+    separators: Words | None = None
 
 
 class _Fields(NamedTuple):
@@ -64,7 +66,9 @@ class BitScanner:
         # A new array for each comparison would cost more than the comparison: its pages come from the system each time.
         self._flags: Flags = np.empty(size, np.bool_)
 
-    def scan(self, piece: bytes | bytearray, *, inside: bool, fresh: bool, empty: bool) -> PieceBits | None:
+    def scan(
+        self, piece: bytes | bytearray, *, inside: bool, fresh: bool, empty: bool, separate: bool = False
+    ) -> PieceBits | None:
         """Find the ends of the records in a piece, or return None where that takes more than this knows.
 
         Arguments:
@@ -72,21 +76,25 @@ class BitScanner:
             inside: Whether it begins within a quoted field.
             fresh: Whether a quote as its first byte opens a field.
             empty: Whether it begins with a new record.
+            separate: Whether to find the delimiters outside of quotes, too.
         """
         data = np.frombuffer(piece, np.uint8)
         lines = self._pack(data, _LF)
         returns = self._pack(data, _CR) if b"\r" in piece else None
         if self._quote is None or self._quote not in piece:
             # The whole piece lies on one side of the quotes.
-            return None if inside else _bits(lines, returns, data, None, empty=empty)
-        separators = lines | self._pack(data, self._delimiter)
+            bits = None if inside else _bits(lines, returns, data, None, empty=empty)
+            return bits._replace(separators=self._pack(data, self._delimiter)) if bits and separate else bits
+        delimiters = self._pack(data, self._delimiter)
+        separators = lines | delimiters
         if returns is not None:
             separators |= returns
         fields = _find_fields(self._pack(data, self._quote[0]), separators, inside=inside, fresh=fresh)
         if fields is None:
             return None
         outside = ~fields.inside
-        return _bits(lines & outside, None if returns is None else returns & outside, data, fields, empty=empty)
+        bits = _bits(lines & outside, None if returns is None else returns & outside, data, fields, empty=empty)
+        return bits._replace(separators=delimiters & outside) if bits and separate else bits
 
     def _pack(self, data: Bytes, byte: int) -> Words:
         packed = np.packbits(np.equal(data, byte, out=self._flags[: data.size]), bitorder="little")
@@ -97,7 +105,7 @@ class BitScanner:
 
 def _find_fields(quotes: Words, separators: Words, *, inside: bool, fresh: bool) -> _Fields | None:
     """Find the quoted fields; None if some quote is a literal."""
-    within = _parities(quotes, inside=inside)
+    within = parities(quotes, inside=inside)
     opening = quotes & within
     begins = opening & _behind(separators, first=fresh)
     # A quote that opens where no field begins must stand directly behind one: that is how a quote is doubled.
@@ -122,7 +130,8 @@ def _bits(lines: Words, returns: Words | None, data: Bytes, fields: _Fields | No
 
 def positions(words: Words) -> Offsets:
     """The positions of all bits that are set."""
-    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+    # As flags, since numpy finds those much faster than bytes that are not zero.
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(np.bool_))
 
 
 def last_position(words: Words) -> int:
@@ -143,7 +152,7 @@ def _behind(words: Words, *, first: bool) -> Words:
     return moved
 
 
-def _parities(quotes: Words, *, inside: bool) -> Words:
+def parities(quotes: Words, *, inside: bool) -> Words:
     """For each position whether the number of quotes up to it, plus one if the piece begins inside, is odd."""
     within = quotes ^ (quotes << np.uint64(1))
     for shift in _SHIFTS:

@@ -15,11 +15,18 @@ __all__ = ["PackedEnds", "RecordEnds"]
 
 
 class RecordEnds:
-    """Record ends, in order."""
+    """Record ends, in order.
 
-    def __init__(self, offsets: Offsets, blank: Flags | None = None) -> None:
+    Attributes:
+        fields: For each record the number of its fields, 1 for a blank line; None where they were not counted.
+    """
+
+    fields: Offsets | None = None
+
+    def __init__(self, offsets: Offsets, blank: Flags | None = None, fields: Offsets | None = None) -> None:
         self._offsets = offsets
         self._blank = blank
+        self.fields = fields
 
     @property
     def offsets(self) -> Offsets:
@@ -68,8 +75,10 @@ class PackedEnds(RecordEnds):
     @property
     def blank(self) -> Flags | None:
         """See `RecordEnds`."""
-        blank = ~np.isin(positions(self._bits.ends), positions(self._bits.rows), assume_unique=True)
-        return blank if blank.any() else None
+        blank = self._bits.ends & ~self._bits.rows
+        if not blank.any():
+            return None
+        return np.isin(positions(self._bits.ends), positions(blank), assume_unique=True)
 
     @property
     def rows(self) -> int:

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kumo_async.formats.record_bits import parities
+
 __all__ = [
     "Bytes",
     "Ends",
@@ -23,6 +25,8 @@ __all__ = [
     "find_ends",
     "find_escapes",
     "find_flips",
+    "find_insides",
+    "find_separators",
     "find_terminators",
     "is_inside",
 ]
@@ -99,12 +103,29 @@ def is_inside(flips: Offsets, at: Offsets, *, inside: bool) -> Flags:
     return ((np.searchsorted(flips, at) + inside) & 1).astype(np.bool_)
 
 
-def find_terminators(piece: bytes | bytearray, data: Bytes) -> Offsets:
-    """Positions of all bytes that end a record unless they are quoted: each LF, and each CR if there are any."""
+def find_insides(flips: Offsets, size: int, *, inside: bool) -> Flags:
+    """For each byte of a piece of `size` bytes whether the number of flips up to it leaves it within a quoted field.
+
+    What the flips themselves are called does not matter, since none of them is a delimiter or a newline.
+    """
+    marks = np.zeros(-(-size // 64) * 64, np.uint8)
+    marks[flips] = 1
+    words = parities(np.packbits(marks, bitorder="little").view("<u8"), inside=inside)
+    return np.unpackbits(words.view(np.uint8), bitorder="little")[:size].view(np.bool_)
+
+
+def find_separators(data: Bytes, delimiter: int, insides: Flags | None) -> Offsets:
+    """Positions of the delimiters outside of quotes: each of them begins another field."""
+    delimiters = data == delimiter
+    return np.flatnonzero(delimiters if insides is None else delimiters & ~insides)
+
+
+def find_terminators(piece: bytes | bytearray, data: Bytes, insides: Flags | None) -> Offsets:
+    """Positions of all bytes outside of quotes that end a record: each LF, and each CR if there are any."""
     lines = data == _LF
     if b"\r" in piece:
         lines |= data == _CR
-    return np.flatnonzero(lines)
+    return np.flatnonzero(lines if insides is None else lines & ~insides)
 
 
 def find_ends(data: Bytes, at: Offsets, *, empty: bool) -> Ends:

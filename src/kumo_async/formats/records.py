@@ -17,15 +17,25 @@ the piece through the state machine itself.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kumo_async.formats.record_bits import BitScanner
+from kumo_async.formats.record_bits import BitScanner, positions
 from kumo_async.formats.record_cutter import Cut, RecordCutter
 from kumo_async.formats.record_ends import PackedEnds, RecordEnds
-from kumo_async.formats.record_marks import Flips, find_ends, find_escapes, find_flips, find_terminators, is_inside
+from kumo_async.formats.record_fields import FieldCounter
+from kumo_async.formats.record_marks import (
+    Flips,
+    find_ends,
+    find_escapes,
+    find_flips,
+    find_insides,
+    find_separators,
+    find_terminators,
+    is_inside,
+)
+from kumo_async.formats.record_states import FRESH, LF, State, moves
 
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
@@ -33,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "RecordCutter", "RecordEnds", "RecordError", "RecordScanner"]
 
-_LF: Final = 10
-_CR: Final = 13
 _PIECE: Final = 1 << 20  # bytes looked at together: bounds the memory whatever the caller feeds
 
 
@@ -52,30 +60,18 @@ class RecordError(ValueError):
         self.offset = offset
 
 
-class _State(IntEnum):
-    RECORD = 0  # nothing of the record was seen yet
-    FIELD = 1  # behind a delimiter
-    PLAIN = 2  # within an unquoted field, or in the text behind a closing quote
-    QUOTED = 3
-    CLOSED = 4  # behind a quote in a quoted field: it closes the field unless another quote follows
-    ESCAPED = 5  # the next byte is literal, then PLAIN
-    QUOTED_ESCAPED = 6  # the next byte is literal, then QUOTED
-    CR = 7  # behind a CR: the record has ended, but an LF would still belong to it
-
-
-_FRESH: Final = frozenset({_State.RECORD, _State.FIELD, _State.CR})  # a quote opens a field here
-
-
 class RecordScanner:
     r"""Finds the record ends of CSV data that is fed block by block; its memory does not grow with the data.
 
     Arguments:
         dialect: How the data separates and quotes its fields.
         offset: The absolute offset in bytes of the first byte that will be fed; a record must start there.
+        count_fields: Whether to count the fields of each record too, which takes as long again and more.
 
     Attributes:
         offset: The offset of the next byte to be fed.
         rows: The rows that have ended so far; blank lines do not count.
+        count_fields: See above; may be set to False between two blocks, for good.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
@@ -86,16 +82,18 @@ class RecordScanner:
         ([14], 3)
     """
 
-    def __init__(self, dialect: CsvDialect, offset: int = 0) -> None:
+    def __init__(self, dialect: CsvDialect, offset: int = 0, *, count_fields: bool = False) -> None:
         self.offset = offset
         self.rows = 0
-        self._state = _State.RECORD
+        self.count_fields = count_fields
+        self._fields = FieldCounter()
+        self._state = State.RECORD
         self._opened = offset  # where the last quoted field began
         self._cr_blank = False  # in state CR: whether the record is a blank line
         self._found: list[RecordEnds] = []
-        self._quote, self._escape = dialect.quote, dialect.escape
+        self._quote, self._escape, self._delimiter = dialect.quote, dialect.escape, dialect.delimiter[0]
         self._bit_scanner = BitScanner(dialect, _PIECE)
-        self._moves = _moves(dialect)
+        self._moves = moves(dialect)
         separators = b"\r\n" + dialect.delimiter
         special = separators + (dialect.quote or b"") + (dialect.escape or b"")
         self._opens_after = np.isin(np.arange(256), list(separators))
@@ -128,11 +126,11 @@ class RecordScanner:
         Raises:
             RecordError: The data ends inside a quoted field.
         """
-        if self._state in (_State.QUOTED, _State.QUOTED_ESCAPED):
+        if self._state in (State.QUOTED, State.QUOTED_ESCAPED):
             raise RecordError(self.rows + 1, self._opened)
-        if self._state is not _State.RECORD:
-            self._add([self.offset], [self._state is _State.CR and self._cr_blank])
-        self._state = _State.RECORD
+        if self._state is not State.RECORD:
+            self._add([self.offset], [self._state is State.CR and self._cr_blank])
+        self._state = State.RECORD
         return self._take()
 
     def _add(self, offsets: Offsets | list[int], blank: Flags | list[bool]) -> None:
@@ -144,21 +142,25 @@ class RecordScanner:
 
     def _take(self) -> RecordEnds:
         found, self._found = self._found, []
-        if len(found) == 1:
+        if len(found) == 1 and not self.count_fields:
             return found[0]
-        offsets = np.concatenate([np.empty(0, np.int64), *(ends.offsets for ends in found)])
-        if all(ends.blank is None for ends in found):
-            return RecordEnds(offsets)
-        flags = (np.zeros(ends.offsets.size, np.bool_) if ends.blank is None else ends.blank for ends in found)
-        return RecordEnds(offsets, np.concatenate(list(flags)))
+        pieces = [ends.offsets for ends in found]
+        offsets = np.concatenate([np.empty(0, np.int64), *pieces])
+        fields = self._fields.count(offsets) if self.count_fields else None
+        blanks = [ends.blank for ends in found]
+        if all(blank is None for blank in blanks):
+            return RecordEnds(offsets, None, fields)
+        known = zip(pieces, blanks, strict=True)
+        flags = (np.zeros(piece.size, np.bool_) if blank is None else blank for piece, blank in known)
+        return RecordEnds(offsets, np.concatenate(list(flags)), fields)
 
     def _settle(self, piece: bytes | bytearray) -> int:
         """Leave the states that hang on the very next byte; return how many bytes that took, at most 2."""
         used = 0
-        while self._state >= _State.CLOSED and used < len(piece):
-            if self._state is _State.CR and piece[used] != _LF:
+        while self._state >= State.CLOSED and used < len(piece):
+            if self._state is State.CR and piece[used] != LF:
                 self._add([self.offset], [self._cr_blank])
-                self._state = _State.RECORD
+                self._state = State.RECORD
             else:
                 self._walk(piece[used : used + 1])
                 used += 1
@@ -168,29 +170,31 @@ class RecordScanner:
         """Scan one piece from a state in which no byte before it is still to be interpreted."""
         if self._escape is not None and self._escape in piece:
             self._scan_escaped(piece, self._escape)
-        elif self._state is _State.QUOTED and self._quote is not None and self._quote not in piece:
+        elif self._state is State.QUOTED and self._quote is not None and self._quote not in piece:
             self.offset += len(piece)
         elif not self._scan_bits(piece):
             self._mark(piece, self._flips(piece))
 
     def _scan_bits(self, piece: bytes | bytearray) -> bool:
         """Scan a piece of which every quote and every CR is what it seems to be; return False if it is not one."""
-        inside, fresh, empty = self._state is _State.QUOTED, self._state in _FRESH, self._state is _State.RECORD
-        bits = self._bit_scanner.scan(piece, inside=inside, fresh=fresh, empty=empty)
+        inside, fresh, empty = self._state is State.QUOTED, self._state in FRESH, self._state is State.RECORD
+        bits = self._bit_scanner.scan(piece, inside=inside, fresh=fresh, empty=empty, separate=self.count_fields)
         if bits is None:
             return False
         if bits.opened >= 0:
             self._opened = self.offset + bits.opened
+        if bits.separators is not None:
+            self._fields.add(positions(bits.separators) + self.offset)
         ends = PackedEnds(bits, self.offset)
         self._found.append(ends)
         self.rows += ends.rows
         self.offset += len(piece)
         if bits.inside:
-            self._state = _State.QUOTED
+            self._state = State.QUOTED
         elif piece[-1:] == self._quote:
-            self._state = _State.CLOSED
+            self._state = State.CLOSED
         else:
-            self._state = self._moves[_State.PLAIN][piece[-1]]
+            self._state = self._moves[State.PLAIN][piece[-1]]
         return True
 
     def _scan_escaped(self, piece: bytes | bytearray, escape: bytes) -> None:
@@ -204,98 +208,81 @@ class RecordScanner:
         self._mark(text[:unclear], Flips(flips.at[flips.at < unclear], flips.opened))
         if unclear < len(piece):
             self._walk(piece[unclear:])
-        elif pending and self._state is _State.QUOTED:
-            self._state = _State.QUOTED_ESCAPED
+        elif pending and self._state is State.QUOTED:
+            self._state = State.QUOTED_ESCAPED
 
     def _behind_closing(self, data: Bytes, runs: Offsets, flips: Flips) -> int:
         """The first escape directly behind a quote outside of quotes: if the quote closed a field, it is a literal."""
         if self._quote is None:
             return data.size
         runs = runs[data.take(runs - 1, mode="clip") == self._quote[0]]
-        outside = runs[~is_inside(flips.at, runs, inside=self._state is _State.QUOTED)]
+        outside = runs[~is_inside(flips.at, runs, inside=self._state is State.QUOTED)]
         return int(outside[0]) if outside.size else data.size
 
     def _flips(self, piece: bytes | bytearray) -> Flips:
         if self._quote is None or self._quote not in piece:
             return Flips(np.empty(0, np.int64), -1)
-        inside, fresh = self._state is _State.QUOTED, self._state in _FRESH
+        inside, fresh = self._state is State.QUOTED, self._state in FRESH
         data = np.frombuffer(piece, np.uint8)
         return find_flips(data, self._quote[0], self._opens_after, inside=inside, fresh=fresh)
 
     def _mark(self, piece: bytes | bytearray, flips: Flips) -> None:
         """Add the ends that the flips leave, and step behind the piece."""
         data = np.frombuffer(piece, np.uint8)
-        inside = self._state is _State.QUOTED
-        at = find_terminators(piece, data)
-        if inside or flips.at.size:
-            at = at[~is_inside(flips.at, at, inside=inside)]
-        ends, blank = find_ends(data, at, empty=self._state is _State.RECORD)
+        inside = self._state is State.QUOTED
+        insides = find_insides(flips.at, data.size, inside=inside) if inside or flips.at.size else None
+        if self.count_fields:
+            self._fields.add(find_separators(data, self._delimiter, insides) + self.offset)
+        at = find_terminators(piece, data, insides)
+        ends, blank = find_ends(data, at, empty=self._state is State.RECORD)
         if flips.opened >= 0:
             self._opened = self.offset + flips.opened
         self._state = self._state_behind(piece, flips.at)
-        if self._state is _State.CR:
+        if self._state is State.CR:
             self._cr_blank = bool(blank[-1])
             ends, blank = ends[:-1], blank[:-1]
         self._add(ends + self.offset, blank)
         self.offset += len(piece)
 
-    def _state_behind(self, piece: bytes | bytearray, flips: Offsets) -> _State:
-        if (self._state is _State.QUOTED) ^ (flips.size & 1):
-            return _State.QUOTED
+    def _state_behind(self, piece: bytes | bytearray, flips: Offsets) -> State:
+        if (self._state is State.QUOTED) ^ (flips.size & 1):
+            return State.QUOTED
         if piece[-1:] != self._quote:
-            return self._moves[_State.PLAIN][piece[-1]]
+            return self._moves[State.PLAIN][piece[-1]]
         run = len(piece.rstrip(self._quote))
         if flips.size and flips[-1] >= run:
-            return _State.CLOSED
+            return State.CLOSED
         # An even run that flips nothing is an empty field, so far, where a field begins, and literals elsewhere.
-        if self._opens_after[piece[run - 1]] if run else self._state in _FRESH:
+        if self._opens_after[piece[run - 1]] if run else self._state in FRESH:
             self._opened = self.offset + run
-            return _State.CLOSED
-        return _State.PLAIN
+            return State.CLOSED
+        return State.PLAIN
 
     def _walk(self, piece: bytes | bytearray) -> None:
         """Scan a piece by the state machine itself, from special byte to special byte."""
         data = np.frombuffer(piece, np.uint8)
         special = self._special.take(data)
         steps = np.flatnonzero(special | np.concatenate(([True], special[:-1])))
-        state, record, cr, quoted = self._state, _State.RECORD, _State.CR, _State.QUOTED
+        state, record, cr, quoted, field = self._state, State.RECORD, State.CR, State.QUOTED, State.FIELD
         ends: list[int] = []
         blank: list[bool] = []
+        separators: list[int] = []
         for at, byte in zip((steps + self.offset).tolist(), data[steps].tolist(), strict=True):
             before, state = state, self._moves[state][byte]
             if before is cr:
-                ends.append(at + (byte == _LF))
+                ends.append(at + (byte == LF))
                 blank.append(self._cr_blank)
             elif state is record:
                 ends.append(at + 1)
                 blank.append(before is record)
             if state is cr:
                 self._cr_blank = before is record or before is cr
-            elif state is quoted and before in _FRESH:
+            elif state is quoted and before in FRESH:
                 self._opened = at
+            elif state is field:
+                separators.append(at)
         self._add(ends, blank)
+        if self.count_fields:
+            self._fields.add(np.array(separators, np.int64))
         self._state = state
         self.offset += len(piece)
-
-
-def _moves(dialect: CsvDialect) -> list[list[_State]]:
-    """The state machine: for each state, in their order, the next state for each byte."""
-    outside = {_LF: _State.RECORD, _CR: _State.CR, dialect.delimiter[0]: _State.FIELD}
-    escapes = {dialect.escape[0]: _State.ESCAPED} if dialect.escape else {}
-    quotes = {dialect.quote[0]: _State.QUOTED} if dialect.quote else {}
-    closes = {dialect.quote[0]: _State.CLOSED} if dialect.quote else {}
-    fresh = _row(_State.PLAIN, outside | escapes | quotes)
-    return [
-        fresh,
-        fresh,
-        _row(_State.PLAIN, outside | escapes),
-        _row(_State.QUOTED, closes | dict.fromkeys(escapes, _State.QUOTED_ESCAPED)),
-        _row(_State.PLAIN, outside | quotes),
-        _row(_State.PLAIN, {}),
-        _row(_State.QUOTED, {}),
-        fresh,
-    ]
-
-
-def _row(default: _State, moves: dict[int, _State]) -> list[_State]:
-    return [moves.get(byte, default) for byte in range(256)]

@@ -1,0 +1,182 @@
+"""Compressed files as streams of blocks: bounded in memory and in expansion, whole or refused."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from kumo_async.formats.identify import FileKind
+
+__all__ = ["EXPANSION_FLOOR", "MOST_EXPANSION", "CompressionError", "decompress"]
+
+#: How many bytes one compressed byte may become, over all that was read so far. Tables come to 3 to 30, and hundreds
+#: where nearly all rows are alike.
+MOST_EXPANSION: Final = 250
+
+#: What any file may become whatever its ratio, in bytes, since that harms nobody.
+EXPANSION_FLOOR: Final = 64 * 1024 * 1024
+
+#: How much is decompressed at a time, in bytes.
+_BLOCK: Final = 1024 * 1024
+
+#: What a dictionary of xz may take, in bytes: over three times what its highest level writes with.
+_MOST_XZ_MEMORY: Final = 256 * 1024 * 1024
+
+
+class CompressionError(ValueError):
+    """The compressed data is damaged, cut off, followed by something else, or expands beyond the bound."""
+
+
+def decompress(blocks: Iterator[bytes], kind: FileKind) -> Iterator[bytes]:
+    r"""Decompress a stream; several members or frames in a row are read as one.
+
+    Arguments:
+        blocks: The compressed data, in blocks of any size; what it raises is passed on.
+        kind: How it is compressed: GZIP, ZSTD, BZIP2 or XZ.
+
+    Yields:
+        The data in blocks of at most 1 MiB.
+
+    Raises:
+        CompressionError: It is damaged, or not what it should be. Blocks before that place were handed out.
+
+    Example:
+        >>> import gzip
+        >>> b"".join(decompress(iter([gzip.compress(b"id,x\n"), gzip.compress(b"1,2\n")]), FileKind.GZIP))
+        b'id,x\n1,2\n'
+    """
+    counted = _Counted(blocks)
+    produced = 0
+    for block in _READERS[kind](counted):
+        produced += len(block)
+        if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * counted.total):
+            raise CompressionError(
+                f"its first {counted.total:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an attack. "
+                f"If it is a table after all, decompress it first"
+            )
+        yield block
+
+
+class _Counted(Iterator[bytes]):
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.total = 0
+        self._blocks = blocks
+
+    def __next__(self) -> bytes:
+        block = next(self._blocks)
+        self.total += len(block)
+        return block
+
+
+class _Member(Protocol):
+    """One member of a compressed file, as the standard library's decompressors read it."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+class _GzipMember:
+    """Gives zlib the manners of the other two."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int = 0) -> bytes:
+        out = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        # Where the output was full there may be more of it, even if all of the input was taken.
+        self.needs_input = not self._zlib.unconsumed_tail and len(out) < max_length
+        return out
+
+
+def _members(blocks: Iterator[bytes], new: Callable[[], _Member], padding: bytes) -> Iterator[bytes]:
+    """Read members one after another; bytes of `padding` may stand behind each."""
+    member: _Member | None = None
+    try:
+        for block in blocks:
+            data = block
+            while data or (member is not None and not member.needs_input):
+                if member is None:
+                    data = data.lstrip(padding)
+                    if not data:
+                        break
+                    member = new()
+                if out := member.decompress(data, _BLOCK):
+                    yield out
+                data = b""
+                if member.eof:
+                    data, member = member.unused_data, None
+    except (zlib.error, lzma.LZMAError, OSError) as error:
+        raise CompressionError(f"its compressed data is damaged, or followed by something else ({error})") from error
+    if member is not None:
+        raise CompressionError("it is cut off: its compressed data does not end")
+
+
+def _gzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    return _members(blocks, _GzipMember, b"\0")
+
+
+def _bzip2(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    return _members(blocks, bz2.BZ2Decompressor, b"")
+
+
+def _xz(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    return _members(blocks, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_XZ_MEMORY), b"\0")
+
+
+def _zstd(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    # The standard library has Zstandard from 3.14 on. Arrow's stream knows several frames, and refuses one that is
+    # cut off, and windows over 128 MiB.
+    with pa.CompressedInputStream(pa.PythonFile(_BlockFile(blocks), mode="r"), "zstd") as stream:
+        while True:
+            try:
+                block = stream.read(_BLOCK)
+            except OSError as error:
+                what = "it is cut off" if "Truncated" in str(error) else "its compressed data is damaged"
+                raise CompressionError(f"{what}, or followed by something else ({error})") from error
+            if not block:
+                return
+            yield block
+
+
+class _BlockFile:
+    """Blocks as the file that Arrow wants to read."""
+
+    closed = False
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def read(self, length: int) -> bytes:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._rest = memoryview(block)
+        taken, self._rest = self._rest[:length], self._rest[length:]
+        return bytes(taken)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+_READERS: Final = {FileKind.GZIP: _gzip, FileKind.ZSTD: _zstd, FileKind.BZIP2: _bzip2, FileKind.XZ: _xz}

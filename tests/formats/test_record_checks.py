@@ -1,0 +1,139 @@
+"""The checks of records against the slow, obvious reader, wherever the blocks happen to be split."""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import pairwise
+from unittest.mock import patch
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from oracle import Oracle
+
+from kumo_async.formats import records
+from kumo_async.formats.csv_dialect import CsvDialect
+from kumo_async.formats.record_checks import CheckError, RecordChecker
+from kumo_async.formats.records import RecordError, RecordScanner
+
+DIALECTS = [
+    CsvDialect(),
+    CsvDialect(b";", b"'"),
+    CsvDialect(escape=b"\\"),
+    CsvDialect(quote=None),
+    CsvDialect(quote=None, escape=b"\\"),
+]
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> tuple[CsvDialect, bytes]:
+    dialect = draw(st.sampled_from(DIALECTS))
+    quote, escape = dialect.quote or b'"', dialect.escape or b"\\"
+    rows = [b"a,b\n", b"1,2\r\n", b'"x,y",z\r', b"\n"]
+    rows = [row.replace(b",", dialect.delimiter).replace(b'"', quote) for row in rows]
+    bad = [b"\0", b"\xff", b"\xc3", "é".encode(), "日".encode(), "𝄞".encode(), b"\xed\xa0\x80"]
+    tokens = [*rows, *bad, b"x", b"\r", b"\n", quote, quote * 2, escape, dialect.delimiter]
+    kinds = draw(st.lists(st.sampled_from(tokens), min_size=1, max_size=7, unique=True))
+    return dialect, draw(st.lists(st.sampled_from(rows + kinds), max_size=25).map(b"".join))
+
+
+def first_fault(dialect: CsvDialect, data: bytes, columns: int) -> tuple[int, int] | None:
+    """Record number and offset of the first fault, found one record after the other."""
+    found = Oracle(dialect).read(data)
+    assume(found.unclosed is None)
+    number = start = 0
+    for end, blank in zip(found.ends, found.blank, strict=True):
+        if not blank:
+            bad = bad_byte(data[start:end])
+            if bad is not None:
+                return number + 1, start + bad
+            if len(found.fields[number]) != columns:
+                return number + 1, start
+            number += 1
+        start = end
+    return None
+
+
+def bad_byte(record: bytes) -> int | None:
+    found = [record.find(0)] if 0 in record else []
+    try:
+        record.decode()
+    except UnicodeDecodeError as error:
+        found.append(error.start)
+    return min(found, default=None)
+
+
+def check(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int) -> tuple[int, int] | None:
+    scanner, checker = RecordScanner(dialect, offset, count_fields=True), RecordChecker(columns, offset)
+    try:
+        for block in blocks:
+            checker.check(block, scanner.feed(block))
+        checker.check(b"", scanner.finish(), final=True)
+    except CheckError as error:
+        return error.record, error.offset
+    return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(samples(), st.lists(st.integers(0, 200), max_size=6), st.integers(1, 9), st.integers(1, 3))
+@example((CsvDialect(), b"a,b\r\xff"), [4], 9, 2)
+@example((CsvDialect(), b"a,\xe2\n"), [3], 9, 2)
+def test_the_first_fault_is_told_wherever_blocks_are_split(
+    sample: tuple[CsvDialect, bytes], borders: list[int], piece: int, columns: int
+) -> None:
+    dialect, data = sample
+    expected = first_fault(dialect, data, columns)
+    edges = [0, *sorted(border % (len(data) + 1) for border in borders), len(data)]
+    for blocks in ([data], [data[a:b] for a, b in pairwise(edges)], [bytes([byte]) for byte in data]):
+        with patch.object(records, "_PIECE", piece):
+            found = check(dialect, blocks, columns, offset=1000)
+        assert (found and (found[0], found[1] - 1000)) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(samples(), st.lists(st.integers(0, 200), max_size=6))
+def test_fields_are_counted_as_the_oracle_counts_them(sample: tuple[CsvDialect, bytes], borders: list[int]) -> None:
+    dialect, data = sample
+    scanner = RecordScanner(dialect, count_fields=True)
+    edges = [0, *sorted(border % (len(data) + 1) for border in borders), len(data)]
+    counts: list[int] = []
+    found = [scanner.feed(data[start:end]) for start, end in pairwise(edges)]
+    with contextlib.suppress(RecordError):
+        found.append(scanner.finish())
+    for ends in found:
+        assert ends.fields is not None
+        assert ends.fields.size == ends.offsets.size
+        counts += (ends.fields if ends.blank is None else ends.fields[~ends.blank]).tolist()
+    assert counts == [len(row) for row in Oracle(dialect).read(data).fields][: len(counts)]
+    assert len(counts) == scanner.rows
+
+
+def test_a_huge_record_of_delimiters_is_counted_in_flat_memory() -> None:
+    scanner = RecordScanner(CsvDialect(), count_fields=True)
+    for _ in range(64):
+        scanner.feed(b"," * 100_000)
+    fields = scanner.feed(b"\n").fields
+    assert fields is not None
+    assert fields.tolist() == [6_400_001]
+
+
+@given(st.binary(max_size=30), st.lists(st.integers(0, 30), max_size=4))
+def test_utf8_is_what_python_takes_for_it(data: bytes, borders: list[int]) -> None:
+    data = data.replace(b"\0", b"x").replace(b"\n", b"x").replace(b"\r", b"x")
+    edges = [0, *sorted(border % (len(data) + 1) for border in borders), len(data)]
+    blocks = [data[start:end] for start, end in pairwise(edges)]
+    bad = bad_byte(data)
+    assert check(CsvDialect(b"\x01", None), blocks, data.count(1) + 1, 0) == (None if bad is None else (1, bad))
+
+
+def test_faults_are_told_in_words_without_the_data() -> None:
+    for data, words in (
+        (b"1,2\n3,4,5\n", "record 2, which begins at byte 4, has 3 fields instead of 2"),
+        (b"1,2\n\n3\n", "record 2, which begins at byte 5, has 1 field instead of 2"),
+        (b"1,secret\0\n", "record 1 holds a NUL at byte 8"),
+        (b"1,2\n3,\xe4\n", "record 2 is not UTF-8 at byte 6"),
+    ):
+        scanner, checker = RecordScanner(CsvDialect(), count_fields=True), RecordChecker(2)
+        with pytest.raises(CheckError) as caught:
+            checker.check(data, scanner.feed(data))
+        assert str(caught.value) == words
