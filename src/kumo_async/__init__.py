@@ -39,7 +39,7 @@ from .events import (
     UploadFailed,
     UploadStarted,
 )
-from .options import UploadOptions
+from .options import CsvOptions, UploadOptions
 from .report import PartitionReport, UploadPlan, UploadReport
 from .source_table import SourceTable
 from .tables import delete_uploaded_table, replace_table, upload_table
@@ -56,6 +56,7 @@ __all__ = [  # noqa: RUF022
     "replace_table",
     # Options and results
     "UploadOptions",
+    "CsvOptions",
     "UploadPlan",
     "UploadReport",
     "PartitionReport",

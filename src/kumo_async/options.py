@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 from .errors import ConfigurationError
 
-__all__ = ["GIB", "MIB", "UploadOptions"]
+__all__ = ["GIB", "MIB", "CsvOptions", "UploadOptions"]
 
 MIB = 1024**2
 GIB = 1024**3
@@ -33,10 +35,96 @@ def _check_int(name: str, value: object, least: int, most: int | None = None) ->
     return value
 
 
-def _repr(options: UploadOptions) -> str:
+def _repr(options: CsvOptions | UploadOptions) -> str:
     """Show the values that differ from their defaults."""
     changed = (each for each in fields(options) if getattr(options, each.name) != each.default)
     return f"{type(options).__name__}({', '.join(f'{f.name}={getattr(options, f.name)!r}' for f in changed)})"
+
+
+def _check_characters(delimiter: str | None, quote: str | None, escape: str | None) -> None:
+    given = {"delimiter": delimiter, "quote": quote or None, "escape": escape}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
+            raise ConfigurationError(
+                f"CsvOptions.{name} must be one ASCII character that is neither a newline nor NUL; got {value!r}."
+            )
+    if len(set(given.values())) < len(given):
+        raise ConfigurationError(f"CsvOptions: {', '.join(given)} must differ from each other.")
+
+
+def _check_encoding(encoding: object) -> None:
+    try:
+        # Codecs that do not make text of bytes, such as "hex", refuse this; a NUL in the name is a ValueError.
+        "".encode(encoding)  # type: ignore[arg-type]
+        codecs.getincrementaldecoder(encoding)  # type: ignore[call-overload]
+    except (LookupError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"CsvOptions.encoding must name a text codec of Python that decodes streams; got {encoding!r}."
+        ) from error
+
+
+def _names_of(names: object) -> tuple[str, ...]:
+    listed = tuple(names) if isinstance(names, Sequence) and not isinstance(names, str | bytes) else ()
+    if not listed or not all(isinstance(name, str) for name in listed):
+        raise ConfigurationError("CsvOptions.column_names must be a list of one name or more, each a str.")
+    return listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvOptions:
+    r"""How a CSV file is written, where that should not be, or cannot be, detected from its first MiB.
+
+    What was detected or given is shown in `UploadPlan.dialect` and `UploadReport.dialect`. Records end with LF, CRLF or
+    CR in every dialect, also mixed.
+
+    Attributes:
+        delimiter: The character between two fields, any of ASCII but newlines and NUL. Default None: detected among
+            ``,`` ``;`` tab and ``|``.
+        quote: The character around a field that holds delimiters or newlines, doubled where it is meant itself; ``""``
+            where the file knows no quoting and every quote is a plain character. Default None: detected, ``"`` or
+            ``'``.
+        escape: The character that makes the next one literal, such as a backslash. Default None: there is none, as in
+            RFC 4180. Never detected, since a backslash in the data says nothing about its meaning.
+        encoding: Name of the Python codec that the file is written in, such as ``"cp1252"`` or ``"utf-16"``; it is
+            converted to UTF-8 on the way, through temporary files. Default None: UTF-8, and the file's own bytes are
+            sent. Never guessed: a wrong guess would change names and values without a word.
+        header: Whether the first record names the columns. Default True. With False it is data, and `column_names` is
+            needed.
+        column_names: The names of the columns, one for each field of the first record. Default None: the header's.
+            Beside a header they replace its names; the header is then dropped. Kumo's rule for names holds for them
+            too.
+
+    Raises:
+        ConfigurationError: If a value is not of the right type, or they contradict each other.
+
+    Example:
+        >>> import kumo_async
+        >>> csv = kumo_async.CsvOptions(delimiter=";", encoding="cp1252", header=False, column_names=["id", "price"])
+        >>> kumo_async.UploadOptions(csv=csv)
+        UploadOptions(csv=CsvOptions(delimiter=';', encoding='cp1252', header=False, column_names=('id', 'price')))
+    """
+
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    encoding: str | None = None
+    header: bool = True
+    column_names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_characters(self.delimiter, self.quote, self.escape)
+        if self.encoding is not None:
+            _check_encoding(self.encoding)
+        if not isinstance(self.header, bool):
+            raise ConfigurationError(f"CsvOptions.header must be True or False; got {type(self.header).__name__}.")
+        if self.column_names is not None:
+            object.__setattr__(self, "column_names", _names_of(self.column_names))
+        elif not self.header:
+            raise ConfigurationError("CsvOptions(header=False) needs column_names, one for each field of a record.")
+
+    def __repr__(self) -> str:
+        return _repr(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +135,9 @@ class UploadOptions:
     (or parts) of any upload on the same client and event loop are under way.
 
     Attributes:
-        partition_threshold: Size of the source in bytes up to which it is sent as one object. Default 1000 MiB, which
-            is what the official SDK uses for the documented "1 GB".
+        partition_threshold: Size of the source in bytes up to which it is sent as one object; of a CSV file that is
+            decompressed or converted, the size of its text. Default 1000 MiB, which is what the official SDK uses for
+            the documented "1 GB".
         partition_size: Target size of a partition in bytes, 1 or more; a partition exceeds it only where one row or
             record alone does, or a Parquet row group of up to 64 KiB. Default None: the `partition_size_mb` argument
             of the call. Stands above that argument when given, and is not bound to its limits.
@@ -63,14 +152,16 @@ class UploadOptions:
             double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
-        validate: How much of a Parquet file is checked before anything becomes visible. Default ``"fast"``: what can
-            be checked without reading more than the upload reads anyway. ``"full"``: every page of every row group is
-            decoded and, where the file has checksums, compared with them, while partitions are already being sent.
-            Costs about the time of reading the table once.
+        validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
+            checked without reading more than the upload reads anyway; ``docs/csv.md`` says what that is for CSV.
+            ``"full"``: every record of a CSV file; every page of every row group of a Parquet file, which is decoded
+            and, where the file has checksums, compared with them, while partitions are already being sent. Costs about
+            the time of reading the table once.
         on_unsupported: What is done with a Parquet column of a type that Kumo does not take, where a cast keeps every
             value: unsigned integers, half floats, binary of fixed size. Default ``"cast"``: it is cast, and the report
             says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no
             such cast exists for are refused either way; ``docs/parquet.md`` lists them all.
+        csv: How a CSV file is written. Default: all of it is detected, in UTF-8, with a header.
 
     Raises:
         ConfigurationError: If a value is not of the right type or outside its range.
@@ -91,6 +182,7 @@ class UploadOptions:
     spool_dir: str | os.PathLike[str] | None = None
     validate: Literal["fast", "full"] = "fast"
     on_unsupported: Literal["cast", "error"] = "cast"
+    csv: CsvOptions = field(default=CsvOptions())
 
     def __post_init__(self) -> None:
         _check_int("partition_threshold", self.partition_threshold, 0)
@@ -110,6 +202,8 @@ class UploadOptions:
         if self.on_unsupported not in ("cast", "error"):
             given = repr(self.on_unsupported)
             raise ConfigurationError(f"UploadOptions.on_unsupported must be 'cast' or 'error'; got {given}.")
+        if not isinstance(self.csv, CsvOptions):
+            raise ConfigurationError(f"UploadOptions.csv must be CsvOptions; got {type(self.csv).__name__}.")
 
     def __repr__(self) -> str:
         return _repr(self)

@@ -21,6 +21,7 @@ class UploadPlan:
         columns: The column names as they will be in Kumo.
         partition_size: Target size of a partition in bytes, or None if the source travels as one object.
         rows: Number of rows, or None where that is known only while the source is being sent (CSV).
+        dialect: How the CSV file is written, as detected or given; None for Parquet.
         renamed_columns: Old name to new name, for the columns whose names break Kumo's rule.
         warnings: What the user should know.
     """
@@ -32,6 +33,7 @@ class UploadPlan:
     columns: tuple[str, ...]
     partition_size: int | None
     rows: int | None
+    dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -39,7 +41,7 @@ class UploadPlan:
         cut = "one object" if self.partition_size is None else f"partitions of {format_bytes(self.partition_size)}"
         rows = "" if self.rows is None else f", {self.rows:,} rows"
         head = f"{self.path} ({format_bytes(self.size)}{rows}) as table {self.table!r}, {self.file_type}, {cut}"
-        return "\n".join([head, *_notes(self.renamed_columns, self.warnings)])
+        return "\n".join([head, *_notes(self.dialect, self.renamed_columns, self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a dict of plain values, fit for JSON."""
@@ -70,6 +72,7 @@ class UploadReport:
         file_type: ``"parquet"`` or ``"csv"``.
         partitions: The files that the table consists of, in order.
         seconds: Wall time of the whole call.
+        dialect: How the CSV file is written, as detected or given; None for Parquet.
         renamed_columns: Old name to new name, for the columns whose names broke Kumo's rule.
         warnings: What the user should know.
 
@@ -88,6 +91,7 @@ class UploadReport:
     file_type: str
     partitions: tuple[PartitionReport, ...]
     seconds: float
+    dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -109,7 +113,7 @@ class UploadReport:
             f"Table {self.table!r} ({self.file_type}): {self.rows:,} rows, {format_bytes(self.bytes)} in {cut}, "
             f"{self.seconds:.1f} s{rate}"
         )
-        return "\n".join([head, *_notes(self.renamed_columns, self.warnings)])
+        return "\n".join([head, *_notes(self.dialect, self.renamed_columns, self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict of plain values, fit for JSON, with the totals `bytes` and `rows`."""
@@ -120,6 +124,7 @@ class UploadReport:
             "bytes": self.bytes,
             "rows": self.rows,
             "seconds": self.seconds,
+            "dialect": self.dialect,
             "renamed_columns": dict(self.renamed_columns),
             "warnings": list(self.warnings),
         }
@@ -141,8 +146,9 @@ def format_bytes(count: float) -> str:
     return f"{count / 1024:.1f} TiB"
 
 
-def _notes(renamed: Mapping[str, str], warnings: tuple[str, ...]) -> list[str]:
+def _notes(dialect: str | None, renamed: Mapping[str, str], warnings: tuple[str, ...]) -> list[str]:
     return [
+        *([] if dialect is None else [f"  dialect: {dialect}"]),
         *(f"  renamed column {old!r} to {new!r}" for old, new in renamed.items()),
         *(f"  warning: {warning}" for warning in warnings),
     ]

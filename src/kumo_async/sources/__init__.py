@@ -15,7 +15,7 @@ from .files import FileRange, Partition, Segment, SourceFile, local_path
 __all__ = ["FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
 
 #: File name endings of each file type, in lower case.
-ENDINGS = {"parquet": (".parquet",), "csv": (".csv",)}
+ENDINGS = {"parquet": (".parquet",), "csv": (".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.xz")}
 
 
 class Source(Protocol):
@@ -23,7 +23,9 @@ class Source(Protocol):
 
     Attributes:
         file: The open file.
-        size: Size in bytes of what it holds, by which it is cut.
+        size: Size in bytes of what it holds, by which it is cut: of a compressed or converted file that of its text as
+            far as that is known, and otherwise an estimate, which is over the threshold for partitions.
+        dialect: How a CSV file is written; None for other types.
         columns: The column names as they will be in Kumo.
         renamed: Old name to new name, where the two differ.
         rows: Number of rows, or None where only cutting tells.
@@ -32,6 +34,7 @@ class Source(Protocol):
 
     file: SourceFile
     size: int
+    dialect: str | None
     columns: tuple[str, ...]
     renamed: Mapping[str, str]
     rows: int | None
@@ -71,7 +74,7 @@ async def open_source(path: str | os.PathLike[str], file_type: str, options: Upl
         else:
             from .csv import CsvSource
 
-            source = await CsvSource.open(file)
+            source = await CsvSource.open(file, options)
         with closing(source):
             yield source
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiofiles.os
+import anyio
 from anyio import to_thread
 
 from ..errors import SourceChangedError, SourceError
@@ -220,13 +221,14 @@ class Partition:
 
     Attributes:
         segments: Bytes that were made (a header line, a footer) and ranges of files.
-        rows: Number of rows.
+        rows: Number of rows; None until `counted` tells them.
         size: Size in bytes.
     """
 
-    def __init__(self, segments: tuple[Segment, ...], rows: int) -> None:
+    def __init__(self, segments: tuple[Segment, ...], rows: int | None) -> None:
         self.segments = segments
         self.rows = rows
+        self._counted: anyio.Event | None = None
         self._ends = list(accumulate(len(segment) for segment in segments))
         self.size = self._ends[-1] if self._ends else 0
 
@@ -239,6 +241,19 @@ class Partition:
             for at in range(low, high, most):
                 yield _part_of(segment, at - start, min(most, high - at))
             start = segment_end
+
+    def counted(self, rows: int) -> None:
+        """Tell the number of rows of a partition that was handed out before it was known."""
+        self.rows = rows
+        if self._counted is not None:
+            self._counted.set()
+
+    async def row_count(self) -> int:
+        """Return the number of rows, as soon as it is known."""
+        while self.rows is None:
+            self._counted = self._counted or anyio.Event()
+            await self._counted.wait()
+        return self.rows
 
     async def read(self, offset: int, length: int) -> AsyncGenerator[bytes | memoryview, None]:
         """Read the bytes from `offset` to `offset + length` in blocks, each of which is good until the next is due.

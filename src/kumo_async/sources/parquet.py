@@ -44,6 +44,8 @@ _INT96_ROUNDED = (
 class ParquetSource:
     """A Parquet file whose footer was read and found sound, and whose columns Kumo takes in one form or another."""
 
+    dialect: str | None = None
+
     def __init__(
         self, file: SourceFile, footer: Footer, names: ColumnNames, types: AcceptedTypes, options: UploadOptions
     ) -> None:

@@ -71,6 +71,7 @@ async def _upload(
         file_type=request.file_type,
         partitions=tuple(PartitionReport(name=r.name, size=r.size, rows=r.rows) for r in receipts),
         seconds=time.monotonic() - begin,
+        dialect=plan.dialect,
         renamed_columns=plan.renamed_columns,
         warnings=(*source.warnings, *size_warnings(sent, request.file_type, plan.partition_size)),
     )
@@ -98,6 +99,7 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
         columns=source.columns,
         partition_size=target,
         rows=source.rows,
+        dialect=source.dialect,
         renamed_columns=source.renamed,
         warnings=(*source.warnings, *size_warnings(size, request.file_type, target)),
     )

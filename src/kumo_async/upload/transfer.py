@@ -116,7 +116,7 @@ class _Object:
                 for part, url in zip(self._ranges[1:], started.urls[1:], strict=True):
                     group.start_soon(self._send_in_turn, part, url)
                 await self._send_part(self._ranges[0], started.urls[0])
-        return self._receipt(started)
+        return self._receipt(started, await self._partition.row_count())
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
         return self._transfer.limits.parts.hold(self._transfer.options.max_concurrent_parts)
@@ -183,11 +183,11 @@ class _Object:
             attempts=error.attempts,
         )
 
-    def _receipt(self, started: StartedUpload) -> Receipt:
+    def _receipt(self, started: StartedUpload, rows: int) -> Receipt:
         return Receipt(
             name=self._name,
             size=self._partition.size,
-            rows=self._partition.rows,
+            rows=rows,
             upload_id=started.upload_id,
             temp_upload_path=started.temp_upload_path,
             parts=tuple(PartMetadata(part_number=part.number, etag=self._etags[part.number]) for part in self._ranges),
