@@ -16,7 +16,6 @@ from parquet_uploads import Watch, hashes, joined, nothing_spooled, open_spools,
 
 import kumo_async
 from kumo_async.local import LocalDataPlane
-from kumo_async.sources import encode
 from kumo_async.sources.decode import ParquetPages
 from kumo_async.sources.files import SourceFile
 
@@ -251,31 +250,6 @@ async def test_a_file_cut_short_while_it_is_encoded(
     with pytest.raises(kumo_async.SourceChangedError):
         await parquet.upload_async("t", path, options=small(), observer=Truncate())
     assert plane.table_files("t", "parquet") == []
-
-
-async def test_memory_stays_within_the_formula(
-    parquet: Connector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unit, mib = 2 * KIB * KIB, KIB * KIB
-    monkeypatch.setattr(encode, "UNIT_BYTES", unit)
-    path, encoders = tmp_path / "t.parquet", 2
-    random = np.random.default_rng(1)
-    columns = {f"c{n}": pa.array(random.random(1_000_000)) for n in range(6)}
-    pq.write_table(pa.table({"u": pa.array(np.arange(1_000_000), pa.uint32()), **columns}), path, compression="none")
-    del columns
-    peaks: list[int] = []
-    read = SourceFile.read_blocking
-
-    def watched(file: SourceFile, offset: int, length: int) -> bytes:
-        peaks.append(pa.total_allocated_bytes())
-        return read(file, offset, length)
-
-    monkeypatch.setattr(SourceFile, "read_blocking", watched)
-    before = pa.total_allocated_bytes()
-    await parquet.upload_async("t", path, options=small(20 * mib, max_concurrent_partitions=encoders))
-    assert path.stat().st_size > 50 * mib
-    # The formula of `encoded_partitions`; two batches, since one is cut from while the next is decoded.
-    assert max(peaks) - before < (4 * encoders + 1) * unit + 32 * mib + 16 * mib
 
 
 async def test_columns_that_are_not_asked_for_are_not_decoded(tmp_path: Path) -> None:

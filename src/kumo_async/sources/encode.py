@@ -77,7 +77,8 @@ async def encoded_partitions(
     last one are filled until the next piece does not fit; a piece is encoded from at most a quarter of `size`, or
     `UNIT_BYTES` where that is less. Row groups are those of the source, cut where one takes more than that in memory.
 
-    Memory: with n encoders, of which each has one unit decoded, cast and encoded, and one unit that is being read,
+    Memory that Arrow allocates: with n encoders, of which each has one unit decoded, cast and encoded, and one unit
+    that is being read,
 
         (4 n + 1) x UNIT_BYTES + 32 MiB of read-ahead + a batch (`decode.BATCH_BYTES`)
 
