@@ -122,6 +122,7 @@ SPECTRUM = {
     "quotes and newlines": b'a,b\n1,"ha \n""ha"" \nha"\n3,4\n',
     "simple": b"a,b,c\n1,2,3\n",
     "simple, no final newline": b"a,b,c\n1,2,3",
+    "simple crlf": b"a,b,c\r\n1,2,3\r\n",
     "utf8": "a,b,c\n1,2,3\n4,5,ʤ\n".encode(),
 }
 

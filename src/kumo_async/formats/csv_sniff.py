@@ -17,7 +17,8 @@ __all__ = ["DELIMITERS", "sniff"]
 DELIMITERS: Final = ",;\t|"  # the likeliest first
 _ROWS: Final = 1000
 _CHARACTERS: Final = 1 << 18
-_DECIMAL_COMMA: Final = re.compile(r"\s*[-+]?\d[\d.' ]*,\d+\s*%?\s*")
+#: Commas that separate nothing: the one of a decimal number, and those of prose, each before a space.
+_INNER_COMMA: Final = re.compile(r"[-+]?\d[\d.' ]*,\d+( ?[^\s\d,])?|[^,]*(, [^,]*)+")
 
 
 class _Reading(NamedTuple):
@@ -81,13 +82,18 @@ def _is_clean(field: str, delimiter: str) -> bool:
     if field.count('"') % 2 or field.startswith(" "):
         return False
     others = [other for other in DELIMITERS if other != delimiter and other in field]
-    return not others or (others == [","] and _DECIMAL_COMMA.fullmatch(field) is not None)
+    return not others or (others == [","] and _INNER_COMMA.fullmatch(field.strip()) is not None)
 
 
 def _is_quoted(text: str, single: _Reading, double: _Reading | None) -> bool:
-    """Whether single quotes are quotes: they keep delimiters within fields, and that makes all rows alike."""
+    """Whether single quotes are quotes: all rows are alike with them, and they keep delimiters within fields.
+
+    Or they stand around every name in the header, which apostrophes do not.
+    """
     # An apostrophe is far more common than this quote, so the doubt is in favour of the apostrophe.
     field = r"(?:(?<=[%s\r\n])|^)'[^'\r\n]*%s[^'\r\n]*'(?=[%s\r\n]|$)".replace("%s", re.escape(single.delimiter))
     evidence = len(re.findall(field, text[:_CHARACTERS]))
     needed = 1 if double is None or double.consistent < 1 else 2
-    return single.consistent == 1 and evidence >= needed
+    names = text.lstrip("\r\n").partition("\n")[0].strip("\r").split(single.delimiter)
+    named = all(len(name) > 1 and name[0] == name[-1] == "'" for name in names)
+    return single.consistent == 1 and (named or evidence >= needed)
