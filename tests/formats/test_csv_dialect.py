@@ -55,6 +55,8 @@ def test_the_bytes_of_a_dialect_must_differ() -> None:
         pytest.param("word\nnut\nbolt\n", ",", '"', id="one column"),
         pytest.param("price\n1,5\n2,5\n", ",", '"', id="one column, decimal comma"),
         pytest.param("a;b", ";", '"', id="header only"),
+        pytest.param("\ufeffsep=;\r\na,b;c\r\n1,2;3\r\n", ";", '"', id="told to Excel"),
+        pytest.param("sep=~\na~b\n1~2\n", "~", '"', id="told to Excel, and odd"),
         pytest.param("Name, Vorname;Alter\nMeier, Hans;42\nKurz, Eva;33\n", ";", '"', id="a comma in every name"),
         pytest.param("Name, Vorname;Ort\nMeier, Hans;Ulm, DE\nKurz, Eva;Wien, AT\n", ";", '"', id="and place"),
         pytest.param("Artikel;Preis\nA;1,50 €\nB;2,75 €\n", ";", '"', id="prices with their currency"),
@@ -124,6 +126,7 @@ def test_detect_what_duckdb_writes(delimiter: str, tmp_path: Path) -> None:
         pytest.param(
             b"\xef\xbb\xbf\n\r\na,b\n1", PLAIN, Header(("a", "b"), 6, 10, b"\n", True), id="leading blank lines"
         ),
+        pytest.param(b"sep=,\r\na,b\n1", PLAIN, Header(("a", "b"), 7, 11, b"\n", True), id="told to Excel"),
         pytest.param(b'"a,b","c\nd"\n1', PLAIN, Header(("a,b", "c\nd"), 0, 12, b"\n", True), id="quoted"),
         pytest.param(
             b'"a ""b""";5" c\n1', CsvDialect(b";"), Header(('a "b"', '5" c'), 0, 15, b"\n", True), id="quotes"

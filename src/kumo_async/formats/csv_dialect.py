@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -33,6 +34,9 @@ _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that 
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
+#: What Excel takes for its delimiter and not for a record, where it is the first line:
+#: https://en.wikipedia.org/wiki/Comma-separated_values#Standardization
+_SEPARATOR_LINE: Final = re.compile(rb"sep=([!-~\t ])(?:\r\n|\n|\r)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ def detect(
     r"""Detect the dialect of a CSV file, as far as it is not known.
 
     The delimiter is the one, of ``,`` ``;`` tab and ``|``, that occurs in the header and gives the most rows as many
-    fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, decimal
-    commas aside. The quote is ``"`` unless fields are plainly quoted with ``'``. An escape is never detected.
+    fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, the
+    commas of decimal numbers and of prose aside. A first line such as ``sep=;``, which Excel knows, tells it. The quote
+    is ``"`` unless fields are plainly quoted with ``'``. An escape is never detected.
 
     Arguments:
         block: The first bytes of the file; about 256 KiB of them are looked at.
@@ -95,11 +100,14 @@ def detect(
         >>> detect(b"name;price\nnut;0,50\nbolt;1,75\n", complete=True)
         CsvDialect(delimiter=b';', quote=b'"', escape=None)
     """
+    block = block.removeprefix(_BOM)
+    if told := _SEPARATOR_LINE.match(block):
+        delimiter, block = delimiter or told[1], block[told.end() :]
     taken = (quote or b"") + (escape or b"")
     candidates = (delimiter or bytes(byte for byte in DELIMITERS.encode() if byte not in taken)).decode()
     if delimiter is None or quote is None:
         known = None if quote is None else quote.decode()
-        delimiter, quote = sniff(block.removeprefix(_BOM).decode("latin-1"), complete, candidates, known)
+        delimiter, quote = sniff(block.decode("latin-1"), complete, candidates, known)
     if quote in (delimiter, escape):
         quote = None
     return CsvDialect(delimiter, quote or None, escape)
@@ -123,7 +131,7 @@ class Header:
 
     Attributes:
         names: The names of the columns, without their quotes.
-        start: The offset in bytes of the record, behind a byte order mark and blank lines.
+        start: The offset in bytes of the record, behind a byte order mark, a line ``sep=``, and blank lines.
         end: The offset in bytes behind the record's terminator, where the data begins.
         terminator: The terminator, LF, CRLF or CR; LF if the file ends with the header.
         has_data: Whether a row follows; True also where that would be behind the block that was read.
@@ -161,7 +169,7 @@ class FirstRecord(NamedTuple):
     """The first record of a CSV file, be it a header or not.
 
     Attributes:
-        start: The offset in bytes of the record, behind a byte order mark and blank lines.
+        start: The offset in bytes of the record, behind a byte order mark, a line ``sep=``, and blank lines.
         end: The offset in bytes behind its terminator.
         terminator: Its terminator, LF, CRLF or CR; empty if the file ends with it.
         fields: The number of its fields.
@@ -182,6 +190,8 @@ def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> Firs
     """
     _refuse_other_encodings(block)
     start = len(_BOM) if block.startswith(_BOM) else 0
+    if told := _SEPARATOR_LINE.match(block, start):
+        start = told.end()
     start += len(block[start:]) - len(block[start:].lstrip(b"\r\n"))
     if start == len(block) and complete:
         raise HeaderError("the file is empty: a CSV file begins with a header that names its columns")
