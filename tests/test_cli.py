@@ -157,6 +157,29 @@ def test_upload_takes_name_and_type_from_the_file(run: Run) -> None:
     assert run("ls", "--type", "csv").stdout == "Orders\tcsv\nsales\tcsv\n"
 
 
+def test_upload_is_told_how_a_csv_file_is_written(run: Run) -> None:
+    Path("odd.csv").write_bytes("1~'Müller~Söhne'\n2~it\\'s\n".encode("cp1252"))
+    told = ["--delimiter", "~", "--quote", "'", "--escape", "\\", "--encoding", "cp1252", "--validate", "full"]
+    report = json.loads(run("upload", "odd.csv", *told, "--no-header", "--column-names", "id,name", "--json").stdout)
+    assert report["rows"] == 2
+    assert report["dialect"] == r"""delimiter '~', quote "'", escape '\\', cp1252, no header"""
+    Path("odd.csv").write_bytes(b'id\tnote\n1\t5" wide\n')
+    run("upload", "odd.csv", "--delimiter", "tab", "--quote", "", "-q")
+    assert json.loads(run("head", "odd", "--json", "--type", "csv").stdout)
+
+
+def test_upload_checks_all_of_a_csv_file_when_asked(run: Run) -> None:
+    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n")
+    assert "300,001" in run("upload", "ragged.csv").stdout
+    assert "record 300001" in run("upload", "ragged.csv", "--validate", "full", code=1).stderr
+
+
+def test_upload_refuses_parquet_columns_that_need_a_cast_when_asked(run: Run) -> None:
+    pd.DataFrame({"id": [1, 2], "count": [3, 4]}).astype({"count": "uint32"}).to_parquet("counts.parquet")
+    assert "count" in run("upload", "counts.parquet", "--on-unsupported", "error", code=1).stderr
+    assert "2 rows" in run("upload", "counts.parquet", "--on-unsupported", "cast").stdout
+
+
 def test_quiet_upload_prints_nothing(run: Run) -> None:
     assert run("upload", "users.parquet", "--quiet").output == ""
     assert json.loads(run("ls", "--json").stdout) == [{"name": "users", "type": "parquet"}]
@@ -200,6 +223,10 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "users.txt"], "must end with .parquet or .csv"),
         (["upload", "users.parquet", "--type", "csv"], "Leave --type out"),
         (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
+        (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
+        (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
+        (["upload", "Orders.CSV", "--no-header"], "needs column_names"),
+        (["upload", "Orders.CSV", "--delimiter", ";;"], "one ASCII character"),
         (["show", "nobody"], "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),
         (["delete", "nobody", "--yes"], "no table 'nobody'"),

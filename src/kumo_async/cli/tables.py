@@ -12,11 +12,26 @@ import typer
 from ..client import KumoClient
 from ..connector import FileUploadConnector
 from ..errors import ConfigurationError, TableNotFoundError
+from ..options import UploadOptions
 from ..report import UploadReport
 from ..service.messages import file_type_of
 from ..source_table import SourceTable
 from ..sources import ENDINGS
 from ..sources.files import local_path
+from .file_options import (
+    ColumnNames,
+    Delimiter,
+    Encoding,
+    Escape,
+    NoHeader,
+    OnUnsupported,
+    Quote,
+    Unsupported,
+    Validate,
+    Validation,
+    check_for_type,
+    csv_options,
+)
 from .output import cell, escaped, new_table, on_terminal, print_json, stdout_console
 
 __all__ = ["delete", "head", "ls", "show", "upload"]
@@ -61,6 +76,14 @@ def upload(
     no_auto_partition: Annotated[
         bool, typer.Option("--no-auto-partition", help="Refuse a file over 1000 MiB instead of cutting it.")
     ] = False,
+    validate: Validate = Validation.fast,
+    on_unsupported: OnUnsupported = Unsupported.cast,
+    delimiter: Delimiter = None,
+    quote: Quote = None,
+    escape: Escape = None,
+    encoding: Encoding = None,
+    no_header: NoHeader = False,
+    column_names: ColumnNames = None,
     url: Url = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")] = False,
@@ -68,11 +91,15 @@ def upload(
     """Upload a file as a table. A table of that name and type is replaced, whole or not at all."""
     from .progress import live_progress
 
-    connector = FileUploadConnector(_type_of(path, file_type), client=KumoClient(url=url))
+    kind = _type_of(path, file_type)
+    csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
+    check_for_type(kind, csv, on_unsupported)
+    options = UploadOptions(validate=validate.value, on_unsupported=on_unsupported.value, csv=csv)
+    connector = FileUploadConnector(kind, client=KumoClient(url=url))
     # Log lines and a live view would write over each other.
     with live_progress(wanted=not quiet and not context.obj) as observer:
         report = connector.upload(
-            name or _name_of(path), path, not no_auto_partition, partition_size_mb, observer=observer
+            name or _name_of(path), path, not no_auto_partition, partition_size_mb, options=options, observer=observer
         )
     if as_json:
         print_json(report.to_dict())
