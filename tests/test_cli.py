@@ -168,6 +168,19 @@ def test_upload_is_told_how_a_csv_file_is_written(run: Run) -> None:
     assert json.loads(run("head", "odd", "--json", "--type", "csv").stdout)
 
 
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = run("upload", "Orders.CSV", "--dry-run").stdout
+    assert "as table 'Orders', csv, one object" in shown
+    assert "types: id int64, amount double" in shown
+    assert "12.25" in shown
+    plan = json.loads(run("upload", "Orders.CSV", "--dry-run", "--json").stdout)
+    assert (plan["columns"], plan["sample"]) == (["id", "amount"], [["1", "9.50"], ["2", "12.25"]])
+    assert "renamed column 'user id'" in run("upload", "users.parquet", "--dry-run").stdout
+    assert run("ls").stdout == ""
+    monkeypatch.delenv("KUMO_API_ENDPOINT")
+    run("upload", "Orders.CSV", "--dry-run")
+
+
 def test_upload_checks_all_of_a_csv_file_when_asked(run: Run) -> None:
     Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n")
     assert "300,001" in run("upload", "ragged.csv").stdout

@@ -28,7 +28,7 @@ LAYERS = {
     "local": {"errors", "formats"},
     "service": VALUES | {"local"},
     "sources": VALUES | {"formats"},
-    "upload": VALUES | {"sources", "service"},
+    "upload": VALUES | {"formats", "sources", "service"},
     "blocking": set[str](),
     "client": VALUES | {"service", "upload"},
     "source_table": VALUES | {"blocking", "connector", "service"},

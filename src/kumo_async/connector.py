@@ -10,17 +10,15 @@ from .client import KumoClient, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
 from .events import Observer, notifier
 from .formats.names import check_table_name
-from .options import UploadOptions, check_partition_size_mb
-from .report import UploadReport
+from .options import UploadOptions, check_file_type
+from .report import UploadPlan, UploadReport
 from .source_table import SourceTable
 
 if TYPE_CHECKING:
     from kumoapi.data_source import DataSourceType
     from kumoapi.source_table import FileType
 
-__all__ = ["FileUploadConnector", "check_file_type"]
-
-_FILE_TYPES = ("parquet", "csv")
+__all__ = ["FileUploadConnector"]
 
 
 class FileUploadConnector:
@@ -103,21 +101,12 @@ class FileUploadConnector:
             >>> asyncio.run(main())
             3
         """
-        check_table_name(name)
-        check_partition_size_mb(partition_size_mb)
-        if options is not None and not isinstance(options, UploadOptions):
-            raise ConfigurationError(f"options must be an UploadOptions; got {type(options).__name__}.", table=name)
         # What only an upload needs is imported by the first one.
         from .upload.pipeline import UploadRequest, upload
 
-        request = UploadRequest(
-            table=name,
-            path=path,
-            file_type=self._file_type,
-            auto_partition=auto_partition,
-            partition_size_mb=partition_size_mb,
-            options=options if options is not None else UploadOptions(),
-        )
+        options = UploadOptions() if options is None else options
+        request = UploadRequest(name, path, self._file_type, auto_partition, partition_size_mb, options)
+
         with no_groups():
             async with self.client.connected() as connection:
                 return await upload(connection.session, connection.limits, request, notifier(observer))
@@ -167,6 +156,60 @@ class FileUploadConnector:
         return blocking.run(
             self.upload_async, name, path, auto_partition, partition_size_mb, options=options, observer=observer
         )
+
+    async def plan_async(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        auto_partition: bool = True,
+        partition_size_mb: int = 250,
+        *,
+        options: UploadOptions | None = None,
+    ) -> UploadPlan:
+        """Return what an upload would send. The async twin of `plan`; see there."""
+        from .upload.pipeline import UploadRequest, plan
+
+        options = UploadOptions() if options is None else options
+        request = UploadRequest(name, path, self._file_type, auto_partition, partition_size_mb, options)
+
+        with no_groups():
+            return await plan(request)
+
+    def plan(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        auto_partition: bool = True,
+        partition_size_mb: int = 250,
+        *,
+        options: UploadOptions | None = None,
+    ) -> UploadPlan:
+        """Look at a file and return what `upload` would do with it. Nothing is sent, and no credentials are needed.
+
+        Only as much is read as `upload` reads before it sends: what is checked later is not checked here.
+
+        Args:
+            name: The table's name in Kumo.
+            path: The file; see `upload`.
+            auto_partition: See `upload`.
+            partition_size_mb: See `upload`.
+            options: How it would be cut and sent.
+
+        Returns:
+            The size, columns, partitions and warnings; of a CSV file also its dialect, the types that its columns seem
+            to have, and its first rows.
+
+        Raises:
+            ConfigurationError: If an argument is out of its range.
+            SourceError: If the file cannot be uploaded as it is.
+
+        Example:
+            >>> import kumo_async
+            >>> plan = kumo_async.FileUploadConnector("csv").plan("orders", "orders.csv")
+            >>> plan.column_types, plan.sample[0]
+            ({'id': 'int64', 'amount': 'double'}, ('1', '9.50'))
+        """
+        return blocking.run(self.plan_async, name, path, auto_partition, partition_size_mb, options=options)
 
     async def delete_async(self, name: str, file_type: str | None = None) -> None:
         """Delete an uploaded table. The async twin of `delete`; see there."""
@@ -291,19 +334,3 @@ class FileUploadConnector:
     def __repr__(self) -> str:
         where = "" if self._client is None else f", client={self._client!r}"
         return f"FileUploadConnector({self._file_type!r}{where})"
-
-
-def check_file_type(file_type: str) -> str:
-    """Return a file type in lower case.
-
-    Raises:
-        ConfigurationError: If it is neither ``"parquet"`` nor ``"csv"``.
-
-    Example:
-        >>> check_file_type("CSV")
-        'csv'
-    """
-    known = file_type.lower() if isinstance(file_type, str) else file_type
-    if known not in _FILE_TYPES:
-        raise ConfigurationError(f'file_type must be "parquet" or "csv"; got {file_type!r}.')
-    return known

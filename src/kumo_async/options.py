@@ -25,6 +25,8 @@ MAX_PART_SIZE = 5 * GIB
 MIN_PARTITION_SIZE_MB = 100
 MAX_PARTITION_SIZE_MB = 1000
 
+_FILE_TYPES = ("parquet", "csv")
+
 
 def _check_int(name: str, value: object, least: int, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
@@ -220,3 +222,19 @@ def check_partition_size_mb(value: object) -> int:
         250
     """
     return _check_int("partition_size_mb", value, MIN_PARTITION_SIZE_MB, MAX_PARTITION_SIZE_MB)
+
+
+def check_file_type(file_type: str) -> str:
+    """Return a file type in lower case.
+
+    Raises:
+        ConfigurationError: If it is neither ``"parquet"`` nor ``"csv"``.
+
+    Example:
+        >>> check_file_type("CSV")
+        'csv'
+    """
+    known = file_type.lower() if isinstance(file_type, str) else file_type
+    if known not in _FILE_TYPES:
+        raise ConfigurationError(f'file_type must be "parquet" or "csv"; got {file_type!r}.')
+    return known

@@ -9,6 +9,10 @@ from typing import Any
 __all__ = ["PartitionReport", "UploadPlan", "UploadReport", "format_bytes"]
 
 
+#: Columns whose types are printed; `column_types` has all of them.
+_MOST_TYPES = 30
+
+
 @dataclass(frozen=True, kw_only=True)
 class UploadPlan:
     """What an upload is about to do, known before the first byte is sent.
@@ -23,7 +27,11 @@ class UploadPlan:
         rows: Number of rows, or None where that is known only while the source is being sent (CSV).
         dialect: How the CSV file is written, as detected or given; None for Parquet.
         renamed_columns: Old name to new name, for the columns whose names break Kumo's rule.
+        column_types: Each column's type in Arrow's words. Of a CSV file that is sent as it is, what its first thousand
+            records look like; empty for Parquet that is not converted.
         warnings: What the user should know.
+        sample: The first rows of a CSV file, only in what `FileUploadConnector.plan` returns; no event has it, and
+            neither `repr` nor `str` shows it.
     """
 
     table: str
@@ -35,17 +43,20 @@ class UploadPlan:
     rows: int | None
     dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
+    column_types: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sample: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         cut = "one object" if self.partition_size is None else f"partitions of {format_bytes(self.partition_size)}"
         rows = "" if self.rows is None else f", {self.rows:,} rows"
         head = f"{self.path} ({format_bytes(self.size)}{rows}) as table {self.table!r}, {self.file_type}, {cut}"
-        return "\n".join([head, *_notes(self.dialect, self.renamed_columns, self.warnings)])
+        return "\n".join([head, *_notes(self)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a dict of plain values, fit for JSON."""
-        return {**asdict(self), "columns": list(self.columns), "warnings": list(self.warnings)}
+        sample = [list(row) for row in self.sample]
+        return {**asdict(self), "columns": list(self.columns), "warnings": list(self.warnings), "sample": sample}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +85,8 @@ class UploadReport:
         seconds: Wall time of the whole call.
         dialect: How the CSV file is written, as detected or given; None for Parquet.
         renamed_columns: Old name to new name, for the columns whose names broke Kumo's rule.
+        column_types: Each column's type in Arrow's words. Of a CSV file that was sent as it is, what its first thousand
+            records look like; empty for Parquet that was not converted.
         warnings: What the user should know.
 
     Example:
@@ -93,6 +106,7 @@ class UploadReport:
     seconds: float
     dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
+    column_types: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -113,7 +127,7 @@ class UploadReport:
             f"Table {self.table!r} ({self.file_type}): {self.rows:,} rows, {format_bytes(self.bytes)} in {cut}, "
             f"{self.seconds:.1f} s{rate}"
         )
-        return "\n".join([head, *_notes(self.dialect, self.renamed_columns, self.warnings)])
+        return "\n".join([head, *_notes(self)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict of plain values, fit for JSON, with the totals `bytes` and `rows`."""
@@ -126,6 +140,7 @@ class UploadReport:
             "seconds": self.seconds,
             "dialect": self.dialect,
             "renamed_columns": dict(self.renamed_columns),
+            "column_types": dict(self.column_types),
             "warnings": list(self.warnings),
         }
 
@@ -146,9 +161,17 @@ def format_bytes(count: float) -> str:
     return f"{count / 1024:.1f} TiB"
 
 
-def _notes(dialect: str | None, renamed: Mapping[str, str], warnings: tuple[str, ...]) -> list[str]:
+def _notes(about: UploadPlan | UploadReport) -> list[str]:
     return [
-        *([] if dialect is None else [f"  dialect: {dialect}"]),
-        *(f"  renamed column {old!r} to {new!r}" for old, new in renamed.items()),
-        *(f"  warning: {warning}" for warning in warnings),
+        *([] if about.dialect is None else [f"  dialect: {about.dialect}"]),
+        *([f"  types: {_listed(about.column_types)}"] if about.column_types else []),
+        *(f"  renamed column {old!r} to {new!r}" for old, new in about.renamed_columns.items()),
+        *(f"  warning: {warning}" for warning in about.warnings),
     ]
+
+
+def _listed(types: Mapping[str, str]) -> str:
+    """Name the types of the first columns, since a table may have thousands."""
+    shown = [f"{name} {kind}" for name, kind in list(types.items())[:_MOST_TYPES]]
+    more = [f"and {len(types) - len(shown):,} more"] if len(types) > len(shown) else []
+    return ", ".join([*shown, *more])

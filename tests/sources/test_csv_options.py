@@ -107,6 +107,46 @@ async def test_a_dialect_is_used_and_shown(
     assert f"  dialect: {dialect}" in str(plans[0])
 
 
+async def test_plan_and_report_tell_types_and_only_a_plan_that_was_asked_for_shows_values(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'id;user name;price\n1;"secret; one";2,50\n2;secret two;3,25\n')
+    types = {"id": "int64", "user_name": "string", "price": "string"}
+    plan = await csv.plan_async("a", path)
+    assert (plan.column_types, len(plan.columns)) == (types, 3)
+    assert plan.sample == (("1", "secret; one", "2,50"), ("2", "secret two", "3,25"))
+    assert plan.to_dict()["sample"][1] == ["2", "secret two", "3,25"]
+    assert plan.renamed_columns == {"user name": "user_name"}
+    events: list[kumo_async.Event] = []
+
+    class Watch:
+        def on_event(self, event: kumo_async.Event) -> None:
+            events.append(event)
+
+    with caplog.at_level("DEBUG"):
+        report = await csv.upload_async("a", path, observer=Watch())
+    assert report.column_types == report.to_dict()["column_types"] == types
+    assert "types: id int64, user_name string" in str(report)
+    started = events[0]
+    assert isinstance(started, kumo_async.UploadStarted)
+    assert (started.plan.column_types, started.plan.sample) == (types, ())
+    assert "secret" not in f"{caplog.text}{events}{report}{plan}{plan!r}"
+    assert plane.calls
+
+
+async def test_planning_asks_nobody_and_refuses_what_an_upload_would(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a\n1\n")
+    with pytest.raises(SourceError, match="a single column"):
+        await csv.plan_async("a", path)
+    with pytest.raises(kumo_async.ConfigurationError):
+        await csv.plan_async("a/b", path)
+    assert plane.calls == []
+
+
 def test_names_that_were_given_follow_the_rule_and_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n1,2\n")

@@ -13,7 +13,7 @@ from ..client import KumoClient
 from ..connector import FileUploadConnector
 from ..errors import ConfigurationError, TableNotFoundError
 from ..options import UploadOptions
-from ..report import UploadReport
+from ..report import UploadPlan, UploadReport
 from ..service.messages import file_type_of
 from ..source_table import SourceTable
 from ..sources import ENDINGS
@@ -84,6 +84,10 @@ def upload(
     encoding: Encoding = None,
     no_header: NoHeader = False,
     column_names: ColumnNames = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, with the first rows of a CSV file; send nothing."),
+    ] = False,
     url: Url = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")] = False,
@@ -95,12 +99,14 @@ def upload(
     csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
     check_for_type(kind, csv, on_unsupported)
     options = UploadOptions(validate=validate.value, on_unsupported=on_unsupported.value, csv=csv)
+    table, cut = name or _name_of(path), not no_auto_partition
+    if dry_run:
+        _print_plan(FileUploadConnector(kind).plan(table, path, cut, partition_size_mb, options=options), as_json)
+        return
     connector = FileUploadConnector(kind, client=KumoClient(url=url))
     # Log lines and a live view would write over each other.
     with live_progress(wanted=not quiet and not context.obj) as observer:
-        report = connector.upload(
-            name or _name_of(path), path, not no_auto_partition, partition_size_mb, options=options, observer=observer
-        )
+        report = connector.upload(table, path, cut, partition_size_mb, options=options, observer=observer)
     if as_json:
         print_json(report.to_dict())
     elif not quiet:
@@ -230,6 +236,18 @@ def _name_of(path: str) -> str:
 
 def _print_report(report: UploadReport) -> None:
     typer.echo(escaped(str(report), keep="\n"))
+
+
+def _print_plan(plan: UploadPlan, as_json: bool) -> None:
+    if as_json:
+        print_json(plan.to_dict())
+        return
+    typer.echo(escaped(str(plan), keep="\n"))
+    if plan.sample:
+        table = new_table(*plan.columns)
+        for row in plan.sample:
+            table.add_row(*map(cell, row))
+        stdout_console().print(table)
 
 
 def _print_names(found: list[dict[str, str]]) -> None:

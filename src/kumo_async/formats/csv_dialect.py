@@ -24,6 +24,7 @@ __all__ = [
     "detect",
     "find_first_record",
     "read_header",
+    "read_records",
     "write_header",
 ]
 
@@ -286,12 +287,13 @@ def _names(record: bytes, dialect: CsvDialect, start: int) -> tuple[str, ...]:
         # Without the cause: it holds the header, and errors hold no data.
         raise HeaderError(message, offset) from None
     try:
-        return tuple(next(_reader(text, dialect)))
+        return tuple(next(read_records(text, dialect)))
     except csv.Error:
         raise HeaderError(f"a column name is longer than {csv.field_size_limit():,} characters", start) from None
 
 
-def _reader(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
+def read_records(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
+    """Read records with Python's csv module, which gives an empty list for a blank line."""
     return csv.reader(
         io.StringIO(text, newline=""),
         delimiter=dialect.delimiter.decode(),

@@ -27,6 +27,8 @@ class Source(Protocol):
             far as that is known, and otherwise an estimate, which is over the threshold for partitions.
         dialect: How a CSV file is written; None for other types.
         columns: The column names as they will be in Kumo.
+        types: Each column's type; empty where the file itself says it.
+        sample: The first rows of a CSV file.
         renamed: Old name to new name, where the two differ.
         rows: Number of rows, or None where only cutting tells.
         warnings: What the user should know.
@@ -36,6 +38,8 @@ class Source(Protocol):
     size: int
     dialect: str | None
     columns: tuple[str, ...]
+    types: Mapping[str, str]
+    sample: tuple[tuple[str, ...], ...]
     renamed: Mapping[str, str]
     rows: int | None
     warnings: tuple[str, ...]

@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from ..errors import SourceError
 from ..formats.csv_dialect import CsvDialect, HeaderError, detect, find_first_record, read_header, write_header
+from ..formats.csv_preview import first_rows, seeming_types
 from ..formats.identify import FileKind, identify
 from ..formats.records import Cut, RecordCutter
 from ..options import CsvOptions, UploadOptions
@@ -19,6 +20,9 @@ from .files import Partition, SourceFile
 from .names import ColumnNames, accept_names
 
 __all__ = ["CsvSource"]
+
+#: Rows of a plan's sample.
+_SAMPLE = 5
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,20 @@ class CsvSource:
 
     rows: int | None = None
 
-    def __init__(self, file: SourceFile, options: UploadOptions, content: Content, beginning: _Beginning) -> None:
+    def __init__(
+        self,
+        file: SourceFile,
+        options: UploadOptions,
+        content: Content,
+        beginning: _Beginning,
+        rows: list[list[str]],
+    ) -> None:
         self.file = file
         self.size = content.size
         self.dialect: str | None = _describe(file.path, beginning.dialect, options.csv)
         self.columns = beginning.names.new
+        self.types: Mapping[str, str] = dict(zip(self.columns, seeming_types(rows, len(self.columns)), strict=True))
+        self.sample = tuple(tuple(row) for row in rows[:_SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.warnings = beginning.names.warnings
         self._content = content
@@ -60,8 +73,9 @@ class CsvSource:
         try:
             await _fill(content, FIRST_BLOCK)
             beginning = await to_thread.run_sync(_look, file.path, content, options.csv)
+            rows = await to_thread.run_sync(_first_rows, content, beginning)
             await _fill(content, options.partition_threshold + 1)
-            return cls(file, options, content, beginning)
+            return cls(file, options, content, beginning, rows)
         except BaseException:
             content.close()
             raise
@@ -126,6 +140,11 @@ def _look(path: str, content: Content, options: CsvOptions) -> _Beginning:
             path=path,
         )
     return beginning
+
+
+def _first_rows(content: Content, beginning: _Beginning) -> list[list[str]]:
+    block = content.read(beginning.data_start)
+    return first_rows(block, beginning.dialect, content.ended and beginning.data_start + len(block) == content.size)
 
 
 def _begin(path: str, first: bytes, complete: bool, options: CsvOptions) -> _Beginning:

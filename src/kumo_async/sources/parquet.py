@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
+from types import MappingProxyType
 
 from anyio import to_thread
 
@@ -45,6 +46,8 @@ class ParquetSource:
     """A Parquet file whose footer was read and found sound, and whose columns Kumo takes in one form or another."""
 
     dialect: str | None = None
+    types: Mapping[str, str] = MappingProxyType({})
+    sample: tuple[tuple[str, ...], ...] = ()
 
     def __init__(
         self, file: SourceFile, footer: Footer, names: ColumnNames, types: AcceptedTypes, options: UploadOptions

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
-from ..errors import SourceError, no_groups
+from ..errors import ConfigurationError, SourceError, no_groups
 from ..events import Notify, UploadCommitted, UploadFailed, UploadStarted
-from ..options import UploadOptions
+from ..formats.names import check_table_name
+from ..options import UploadOptions, check_partition_size_mb
 from ..report import PartitionReport, UploadPlan, UploadReport
 from ..service.messages import connector_id
 from ..service.session import Session
@@ -22,12 +23,16 @@ from .limits import Limits
 from .plan import partition_name, partition_size, size_warnings
 from .transfer import Receipt, Transfer
 
-__all__ = ["UploadRequest", "upload"]
+__all__ = ["UploadRequest", "plan", "upload"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class UploadRequest:
-    """What the user asked for, checked as far as it can be without looking at the file."""
+    """What the user asked for, checked as far as it can be without looking at the file.
+
+    Raises:
+        ConfigurationError: If the table's name, the size or the options cannot be used.
+    """
 
     table: str
     path: str | os.PathLike[str]
@@ -35,6 +40,13 @@ class UploadRequest:
     auto_partition: bool
     partition_size_mb: int
     options: UploadOptions
+
+    def __post_init__(self) -> None:
+        check_table_name(self.table)
+        check_partition_size_mb(self.partition_size_mb)
+        if not isinstance(self.options, UploadOptions):
+            given = type(self.options).__name__
+            raise ConfigurationError(f"options must be an UploadOptions; got {given}.", table=self.table)
 
 
 async def upload(session: Session, limits: Limits, request: UploadRequest, notify: Notify) -> UploadReport:
@@ -54,14 +66,24 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
     return report
 
 
+async def plan(request: UploadRequest) -> UploadPlan:
+    """Look at one file, and return what would be sent, with a sample of it.
+
+    Raises:
+        KumoError: See `FileUploadConnector.plan`.
+    """
+    async with open_source(request.path, request.file_type, request.options) as source:
+        return replace(plan_upload(request, source), sample=source.sample)
+
+
 async def _upload(
     session: Session, limits: Limits, request: UploadRequest, source: Source, notify: Notify, begin: float
 ) -> UploadReport:
-    plan = plan_upload(request, source)
-    notify(UploadStarted(table=request.table, plan=plan))
+    planned = plan_upload(request, source)
+    notify(UploadStarted(table=request.table, plan=planned))
     connector = connector_id(request.file_type)
     transfer = Transfer(session, limits, request.options, notify, request.table, connector)
-    receipts = await _send_all(transfer, request.file_type, source, plan.partition_size)
+    receipts = await _send_all(transfer, request.file_type, source, planned.partition_size)
     await source.file.check_unchanged()
     await commit(transfer, request.file_type, receipts)
     # What a compressed file holds is known only now.
@@ -71,9 +93,10 @@ async def _upload(
         file_type=request.file_type,
         partitions=tuple(PartitionReport(name=r.name, size=r.size, rows=r.rows) for r in receipts),
         seconds=time.monotonic() - begin,
-        dialect=plan.dialect,
-        renamed_columns=plan.renamed_columns,
-        warnings=(*source.warnings, *size_warnings(sent, request.file_type, plan.partition_size)),
+        dialect=planned.dialect,
+        renamed_columns=planned.renamed_columns,
+        column_types=planned.column_types,
+        warnings=(*source.warnings, *size_warnings(sent, request.file_type, planned.partition_size)),
     )
 
 
@@ -101,6 +124,7 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
         rows=source.rows,
         dialect=source.dialect,
         renamed_columns=source.renamed,
+        column_types=dict(source.types),
         warnings=(*source.warnings, *size_warnings(size, request.file_type, target)),
     )
 
