@@ -7,7 +7,6 @@ from typing import Any
 from ..formats.parquet import Footer, whole_footer
 from ..formats.parquet_settings import writer_settings
 from ..formats.types import decide
-from ..options import UploadOptions
 from .decode import ParquetPages
 from .encode import Encoding
 from .files import SourceFile
@@ -18,16 +17,15 @@ __all__ = ["encoding_of", "target_schema"]
 
 
 def encoding_of(
-    file: SourceFile, footer: Footer, names: ColumnNames, spool: Spool, options: UploadOptions, *, int96: bool
-) -> Encoding:
-    """Describe how row groups of a file are encoded; for worker threads only.
+    file: SourceFile, footer: Footer, names: ColumnNames, spool: Spool, *, int96: bool
+) -> tuple[Encoding, ParquetPages]:
+    """Describe how row groups of a file are encoded, and open what they are read from; for worker threads only.
 
     Args:
         file: The open file.
         footer: Its footer, with the types that it can have over the same pages.
         names: Its columns' names.
         spool: Where the result is kept.
-        options: What the user asked for.
         int96: Whether timestamps are written as INT96, as they are in the partitions beside.
     """
     pages = ParquetPages(file, whole_footer(footer, names.new))
@@ -35,7 +33,7 @@ def encoding_of(
     settings = writer_settings(footer, pages.metadata, schema)
     if int96:
         settings["use_deprecated_int96_timestamps"] = True
-    return Encoding(pages=pages, schema=schema, settings=settings, spool=spool, full=options.validate == "full")
+    return Encoding(path=file.path, schema=schema, settings=settings, spool=spool), pages
 
 
 def target_schema(schema: Any) -> Any:

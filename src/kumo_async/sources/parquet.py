@@ -29,6 +29,7 @@ from .encode import UNIT_BYTES, Encoding, encoded_partitions
 from .encoding import encoding_of
 from .files import FileRange, Partition, SourceFile
 from .names import ColumnNames, accept_names
+from .page_units import page_units
 from .spool import Spool
 from .stretches import Stretch, all_int96, has_int96, plan_stretches
 from .workers import Workers, processors
@@ -122,15 +123,18 @@ class ParquetSource:
             return
         # Among partitions that are copied, timestamps stay what they are there.
         int96 = len(stretches) > 1 and all_int96(self._footer)
-        encoding = await to_thread.run_sync(partial(self._encoding, int96=int96))
+        encoding, pages = await to_thread.run_sync(partial(self._encoding, int96=int96))
         groups = [group for group in stretch.groups if self._footer.row_groups[group].num_rows]
-        async with aclosing(encoded_partitions(encoding, groups, size, workers)) as partitions:
+        # Two encoders and one reader keep two processors busy; more of them would wait for a reader with one thread.
+        threads = workers.count > 2
+        units = partial(page_units, pages=pages, groups=groups, full=self._options.validate == "full", threads=threads)
+        async with aclosing(encoded_partitions(encoding, units, size, workers)) as partitions:
             async for partition in partitions:
                 yield partition
 
-    def _encoding(self, *, int96: bool) -> Encoding:
+    def _encoding(self, *, int96: bool) -> tuple[Encoding, ParquetPages]:
         with _refusing(self.file.path):
-            return encoding_of(self.file, self._footer, self._names, self._spool, self._options, int96=int96)
+            return encoding_of(self.file, self._footer, self._names, self._spool, int96=int96)
 
     def _whole(self) -> Partition:
         """Return the file as one object: as it is, or with a new footer where names or types change."""

@@ -1,0 +1,110 @@
+"""The beginning of a CSV file: its dialect, its header, and what the header becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from anyio import to_thread
+
+from ..errors import SourceError
+from ..formats.csv_dialect import CsvDialect, HeaderError, detect, find_first_record, read_header, write_header
+from ..formats.identify import FileKind, identify
+from ..options import CsvOptions
+from .csv_content import COMPRESSIONS, FIRST_BLOCK, Content
+from .names import ColumnNames, accept_names
+
+__all__ = ["Beginning", "begin", "describe", "fill"]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What stands before the records of a file, and what will stand before those of each partition.
+
+    Attributes:
+        dialect: How the file separates and quotes its fields.
+        names: What its columns are called.
+        data_start: The offset in bytes of the first record behind the header.
+        header: The header of each partition.
+    """
+
+    dialect: CsvDialect
+    names: ColumnNames
+    data_start: int
+    header: bytes
+
+
+async def begin(content: Content, path: str, options: CsvOptions) -> Beginning:
+    """Look at the first block of a text.
+
+    Raises:
+        SourceError: If it is not CSV text with a header and at least two columns.
+    """
+    await fill(content, FIRST_BLOCK)
+    return await to_thread.run_sync(_look, path, content, options)
+
+
+async def fill(content: Content, least: int) -> None:
+    """Have the first bytes of a text produced, as `Content.fill` does, in visits of bounded length."""
+    while not await to_thread.run_sync(content.fill, least):
+        pass
+
+
+def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
+    first = content.read(0)
+    complete = content.ended and len(first) == content.size
+    if not first:
+        raise SourceError(f"{path} is empty; a table needs a header and at least one row.", path=path)
+    kind = identify(first)
+    # The header's own check says what to do about these two.
+    if kind not in (None, FileKind.UTF16, FileKind.UTF32):
+        raise SourceError(f"{path} is not a CSV file: it is {kind}. Convert it, or give it its right name.", path=path)
+    try:
+        beginning = _begun(path, first, complete, options)
+    except HeaderError as error:
+        what = "header" if options.header else "first record"
+        raise SourceError(f"The {what} of {path} cannot be read: {error}.", path=path) from error
+    if len(beginning.names.old) < 2:
+        raise SourceError(
+            f"{path} has a single column, and Kumo takes CSV tables of two columns or more. If its columns are "
+            f"separated by something else than comma, semicolon, tab or |, pass csv=CsvOptions(delimiter=...); or "
+            f"upload Parquet.",
+            path=path,
+        )
+    return beginning
+
+
+def _begun(path: str, first: bytes, complete: bool, options: CsvOptions) -> Beginning:
+    quote = None if options.quote is None else options.quote.encode()
+    dialect = detect(first, complete, delimiter=_byte(options.delimiter), quote=quote, escape=_byte(options.escape))
+    record = find_first_record(first, dialect, complete)
+    terminator = record.terminator or b"\n"
+    old = read_header(first, dialect, complete).names if options.header else tuple(options.column_names or ())
+    names = accept_names(path, options.column_names or old)
+    if not len(names.new) == len(old) == record.fields:
+        raise SourceError(
+            f"{path} has {record.fields:,} fields in its first record, and CsvOptions(column_names=...) names "
+            f"{len(names.new):,} columns.",
+            path=path,
+        )
+    names = ColumnNames(old, names.new, names.warnings)
+    if options.header and not names.changed and record.terminator:
+        return Beginning(dialect, names, record.end, first[record.start : record.end])
+    start = record.end if options.header else record.start
+    return Beginning(dialect, names, start, write_header(names.new, dialect, terminator))
+
+
+def _byte(character: str | None) -> bytes | None:
+    return None if character is None else character.encode()
+
+
+def describe(path: str, dialect: CsvDialect, options: CsvOptions) -> str:
+    """Say how a file is written, for plan and report."""
+    quote = "no quote" if dialect.quote is None else f"quote {dialect.quote.decode()!r}"
+    escape = [] if dialect.escape is None else [f"escape {dialect.escape.decode()!r}"]
+    header = [] if options.header else ["no header"]
+    compression = COMPRESSIONS.get(PurePath(path).suffix.lower())
+    packed = [] if compression is None else [compression.removeprefix("a ").removeprefix("an ").removesuffix(" file")]
+    return ", ".join(
+        [f"delimiter {dialect.delimiter.decode()!r}", quote, *escape, options.encoding or "utf-8", *header, *packed]
+    )

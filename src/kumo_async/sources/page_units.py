@@ -1,0 +1,64 @@
+"""The rows of a Parquet file's row groups, decoded in order and gathered to units for the encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from .decode import ParquetPages
+from .encode import Unit
+
+__all__ = ["page_units"]
+
+#: Small row groups of a unit, at the most: each keeps a description in memory until its partition is full.
+_UNIT_GROUPS = 64
+
+
+def page_units(most: int, *, pages: ParquetPages, groups: Iterable[int], full: bool, threads: bool) -> Iterator[Unit]:
+    """Decode row groups to units of some rows of one of them, or of some small ones; see `encode.Units`.
+
+    Memory: a unit that is being read, 32 MiB of read-ahead and a batch (`decode.BATCH_BYTES`).
+
+    Args:
+        most: The most bytes of a unit. Row groups are those of the source, cut where one takes more than that.
+        pages: What is read.
+        groups: Positions of the row groups, ascending.
+        full: Whether what is decoded is checked, too.
+        threads: Whether columns are decoded side by side.
+
+    Raises:
+        SourceError: If a page cannot be decoded.
+        SourceChangedError: If the file is shorter than it was.
+    """
+    unit: list[Any] = []
+    taken = 0
+    for table in _tables(most, pages, groups, full, threads):
+        if unit and (taken + table.nbytes > most or len(unit) == _UNIT_GROUPS):
+            yield partial(list, unit)
+            unit, taken = [], 0
+        unit.append(table)
+        taken += table.nbytes
+    if unit:
+        yield partial(list, unit)
+
+
+def _tables(most: int, pages: ParquetPages, groups: Iterable[int], full: bool, threads: bool) -> Iterator[Any]:
+    reader = pages.open()
+    for group in groups:
+        yield from _cut(most, pages.batches(reader, group, full=full, threads=threads))
+
+
+def _cut(most: int, batches: Iterable[Any]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    gathered: list[Any] = []
+    taken = 0
+    for batch in batches:
+        if gathered and taken + batch.nbytes > most:
+            yield pa.Table.from_batches(gathered)
+            gathered, taken = [], 0
+        gathered.append(batch)
+        taken += batch.nbytes
+    if gathered:
+        yield pa.Table.from_batches(gathered)
