@@ -235,6 +235,7 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "missing.csv", "--json"], "missing.csv does not exist"),
         (["upload", "users.txt"], "must end with .parquet or .csv"),
         (["upload", "users.parquet", "--type", "csv"], "Leave --type out"),
+        (["upload", "Orders.CSV", "--type", "parquet"], "use --as parquet"),
         (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
         (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
@@ -255,6 +256,14 @@ def test_errors_are_one_message_on_stderr(run: Run, args: list[str], words: str)
     assert result.stderr.startswith("error: ")
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_csv_file_is_uploaded_as_parquet(run: Run) -> None:
+    report = run("upload", "Orders.CSV", "--as", "parquet").stdout
+    assert "Table 'Orders' (parquet): 2 rows" in report
+    assert "types: id int64, amount double" in report
+    assert run("ls").stdout == "Orders\tparquet\n"
+    assert "Table 'users' (parquet): 3 rows" in run("upload", "users.parquet", "--as", "parquet").stdout
 
 
 @pytest.mark.parametrize("args", [["head", "x", "-n", "0"], ["upload"], ["ls", "--type", "xml"], ["uplod"]])

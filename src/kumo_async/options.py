@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import ConfigurationError
 
@@ -66,6 +66,19 @@ def _check_encoding(encoding: object) -> None:
         ) from error
 
 
+def _types_of(types: object) -> dict[str, Any]:
+    if not isinstance(types, Mapping) or not all(isinstance(name, str) for name in types):
+        raise ConfigurationError("CsvOptions.types must be a dict of column names and types.")
+    return dict(types)
+
+
+def _null_values_of(values: object) -> tuple[str, ...]:
+    listed = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str | bytes) else None
+    if listed is None or not all(isinstance(value, str) for value in listed):
+        raise ConfigurationError('CsvOptions.null_values must be a list of texts, such as ["", "NA"].')
+    return listed
+
+
 def _names_of(names: object) -> tuple[str, ...]:
     listed = tuple(names) if isinstance(names, Sequence) and not isinstance(names, str | bytes) else ()
     if not listed or not all(isinstance(name, str) for name in listed):
@@ -96,6 +109,12 @@ class CsvOptions:
         column_names: The names of the columns, one for each field of the first record. Default None: the header's.
             Beside a header they replace its names; the header is then dropped. Kumo's rule for names holds for them
             too.
+        types: With `UploadOptions.convert`, the types of some columns: a name of Arrow such as ``"string"``,
+            ``"int64"``, ``"timestamp[us]"``, ``"decimal128(9, 2)"``, or a `pyarrow.DataType`, for the name of the
+            column in the file or in Kumo. A value that it does not hold is an error. Default None: the types that keep
+            every value of the file, as ``docs/csv.md`` tells.
+        null_values: With `UploadOptions.convert`, the texts that mean null in a field without quotes, whatever the
+            column's type. Default ``[""]``: an empty field; ``""`` in quotes is an empty text.
 
     Raises:
         ConfigurationError: If a value is not of the right type, or they contradict each other.
@@ -113,6 +132,8 @@ class CsvOptions:
     encoding: str | None = None
     header: bool = True
     column_names: Sequence[str] | None = None
+    types: Mapping[str, Any] | None = field(default=None, hash=False)
+    null_values: Sequence[str] = ("",)
 
     def __post_init__(self) -> None:
         _check_characters(self.delimiter, self.quote, self.escape)
@@ -124,6 +145,9 @@ class CsvOptions:
             object.__setattr__(self, "column_names", _names_of(self.column_names))
         elif not self.header:
             raise ConfigurationError("CsvOptions(header=False) needs column_names, one for each field of a record.")
+        if self.types is not None:
+            object.__setattr__(self, "types", _types_of(self.types))
+        object.__setattr__(self, "null_values", _null_values_of(self.null_values))
 
     def __repr__(self) -> str:
         return _repr(self)
@@ -164,6 +188,9 @@ class UploadOptions:
             says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no
             such cast exists for are refused either way; ``docs/parquet.md`` lists them all.
         csv: How a CSV file is written. Default: all of it is detected, in UTF-8, with a header.
+        convert: ``"parquet"`` to have a CSV file uploaded as Parquet, through a Parquet connector. The file is read
+            twice: for the types that keep every value, or to check those of `CsvOptions.types`, before anything is
+            sent, and to be encoded. Default None: a CSV file is uploaded as it is, through a CSV connector.
 
     Raises:
         ConfigurationError: If a value is not of the right type or outside its range.
@@ -185,6 +212,7 @@ class UploadOptions:
     validate: Literal["fast", "full"] = "fast"
     on_unsupported: Literal["cast", "error"] = "cast"
     csv: CsvOptions = field(default=CsvOptions())
+    convert: Literal["parquet"] | None = None
 
     def __post_init__(self) -> None:
         _check_int("partition_threshold", self.partition_threshold, 0)
@@ -206,6 +234,13 @@ class UploadOptions:
             raise ConfigurationError(f"UploadOptions.on_unsupported must be 'cast' or 'error'; got {given}.")
         if not isinstance(self.csv, CsvOptions):
             raise ConfigurationError(f"UploadOptions.csv must be CsvOptions; got {type(self.csv).__name__}.")
+        if self.convert not in (None, "parquet"):
+            raise ConfigurationError(f"UploadOptions.convert must be 'parquet' or None; got {self.convert!r}.")
+        if self.convert is None and (self.csv.types is not None or self.csv.null_values != ("",)):
+            raise ConfigurationError(
+                "CsvOptions.types and null_values change what a CSV file becomes as Parquet, and need "
+                "UploadOptions(convert='parquet')."
+            )
 
     def __repr__(self) -> str:
         return _repr(self)

@@ -44,6 +44,12 @@ class FileType(StrEnum):
     csv = "csv"
 
 
+class Converted(StrEnum):
+    """The file types that a file of another one can be uploaded as."""
+
+    parquet = "parquet"
+
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The table's name, as `kumo-async ls` lists it.")]
 Type = Annotated[
     FileType | None,
@@ -69,6 +75,10 @@ def upload(
     ] = None,
     file_type: Annotated[
         FileType | None, typer.Option("--type", case_sensitive=False, help="Default: by the file name's ending.")
+    ] = None,
+    upload_as: Annotated[
+        Converted | None,
+        typer.Option("--as", case_sensitive=False, help="Convert a CSV file. Default: upload every file as it is."),
     ] = None,
     partition_size_mb: Annotated[
         int, typer.Option(metavar="N", min=100, max=1000, help="Target size of a partition in MiB.")
@@ -98,7 +108,9 @@ def upload(
     kind = _type_of(path, file_type)
     csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
     check_for_type(kind, csv, on_unsupported)
-    options = UploadOptions(validate=validate.value, on_unsupported=on_unsupported.value, csv=csv)
+    convert = None if upload_as is None else upload_as.value
+    kind = FileType(convert) if convert else kind
+    options = UploadOptions(validate=validate.value, on_unsupported=on_unsupported.value, csv=csv, convert=convert)
     table, cut = name or _name_of(path), not no_auto_partition
     if dry_run:
         _print_plan(FileUploadConnector(kind).plan(table, path, cut, partition_size_mb, options=options), as_json)
@@ -222,8 +234,10 @@ def _type_of(path: str, wanted: FileType | None) -> FileType:
         known = " or ".join(ending for endings in ENDINGS.values() for ending in endings)
         raise ConfigurationError(f"{path!r} cannot be uploaded: its name must end with {known}.", path=path)
     if wanted not in (None, found[0]):
+        convert = ", or use --as parquet to have it converted" if wanted is FileType.parquet else ""
         raise ConfigurationError(
-            f"{path!r} is not a {wanted} file by its name. Leave --type out to upload it as {found[0]}.", path=path
+            f"{path!r} is not a {wanted} file by its name. Leave --type out to upload it as {found[0]}{convert}.",
+            path=path,
         )
     return found[0]
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import SourceError
+from ..errors import ConfigurationError, SourceError
 from ..options import UploadOptions
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
@@ -66,21 +66,43 @@ async def open_source(path: str | os.PathLike[str], file_type: str, options: Upl
 
     Raises:
         SourceError: If the file is missing, unreadable, of another type, empty, or otherwise not acceptable.
+        ConfigurationError: If it is to be converted to another type than `file_type`, or cannot be as it is asked for.
     """
     where = local_path(path)
-    _check_ending(where, file_type)
+    kind = _kind_of(where, file_type, options)
     async with await SourceFile.open(where) as file:
-        # Each format brings libraries of its own, which only its users should pay for.
-        if file_type == "parquet":
-            from .parquet import ParquetSource
-
-            source: Source = await ParquetSource.open(file, options)
-        else:
-            from .csv import CsvSource
-
-            source = await CsvSource.open(file, options)
-        with closing(source):
+        with closing(await _open(file, kind, options)) as source:
             yield source
+
+
+async def _open(file: SourceFile, kind: str, options: UploadOptions) -> Source:
+    # Each format brings libraries of its own, which only its users should pay for.
+    if kind == "parquet":
+        from .parquet import ParquetSource
+
+        return await ParquetSource.open(file, options)
+    if kind == "csv":
+        from .csv import CsvSource
+
+        return await CsvSource.open(file, options)
+    from .convert import ConvertSource
+
+    return await ConvertSource.open(file, options)
+
+
+def _kind_of(path: Path, file_type: str, options: UploadOptions) -> str:
+    """Return what a file is treated as: as one of its file type, or as one to be converted."""
+    name = path.name.lower()
+    if options.convert not in (None, file_type):
+        raise ConfigurationError(
+            f"UploadOptions(convert={options.convert!r}) is for a {options.convert} connector; this one holds "
+            f"{file_type} tables.",
+            path=str(path),
+        )
+    if options.convert == "parquet" and name.endswith(ENDINGS["csv"]):
+        return "converted"
+    _check_ending(path, file_type)
+    return file_type
 
 
 def _check_ending(path: Path, file_type: str) -> None:
@@ -90,6 +112,7 @@ def _check_ending(path: Path, file_type: str) -> None:
     other = next((known for known, endings in ENDINGS.items() if name.endswith(endings)), None)
     if other is not None:
         remedy = f'use FileUploadConnector(file_type="{other}") for it'
+        remedy += ", or pass options=UploadOptions(convert='parquet')" if other == "csv" else ""
     else:
         remedy = f"a {file_type} connector takes files that end with {' or '.join(ENDINGS[file_type])}"
     raise SourceError(f"{path} cannot be uploaded through a {file_type} connector: {remedy}.", path=str(path))

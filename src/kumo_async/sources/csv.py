@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
 
 from anyio import to_thread
 
-from ..formats.csv_preview import first_rows, seeming_types
+from ..formats.csv_preview import seeming_types
 from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
-from .csv_beginning import Beginning, begin, describe, fill
+from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
 from .csv_content import Content, open_content
 from .csv_scan import Scan
 from .files import Partition, SourceFile
 
 __all__ = ["CsvSource"]
 
-#: Rows of a plan's sample.
-_SAMPLE = 5
-
 
 class CsvSource:
     """A CSV file whose header was read."""
 
     rows: int | None = None
+    types: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class CsvSource:
         self.dialect: str | None = describe(file.path, beginning.dialect, options.csv)
         self.columns = beginning.names.new
         self.types: Mapping[str, str] = dict(zip(self.columns, seeming_types(rows, len(self.columns)), strict=True))
-        self.sample = tuple(tuple(row) for row in rows[:_SAMPLE])
+        self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.warnings = beginning.names.warnings
         self._content = content
@@ -57,7 +56,7 @@ class CsvSource:
         content = await to_thread.run_sync(open_content, file, options)
         try:
             beginning = await begin(content, file.path, options.csv)
-            rows = await to_thread.run_sync(_first_rows, content, beginning)
+            rows = await to_thread.run_sync(rows_behind, content, beginning)
             await fill(content, options.partition_threshold + 1)
             return cls(file, options, content, beginning, rows)
         except BaseException:
@@ -95,8 +94,3 @@ class CsvSource:
 
     def _partition(self, cut: Cut, rows: int | None) -> Partition:
         return Partition((self._header, *self._content.take(cut.start, cut.end)), rows)
-
-
-def _first_rows(content: Content, beginning: Beginning) -> list[list[str]]:
-    block = content.read(beginning.data_start)
-    return first_rows(block, beginning.dialect, content.ended and beginning.data_start + len(block) == content.size)

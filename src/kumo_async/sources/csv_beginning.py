@@ -9,12 +9,16 @@ from anyio import to_thread
 
 from ..errors import SourceError
 from ..formats.csv_dialect import CsvDialect, HeaderError, detect, find_first_record, read_header, write_header
+from ..formats.csv_preview import first_rows
 from ..formats.identify import FileKind, identify
 from ..options import CsvOptions
 from .csv_content import COMPRESSIONS, FIRST_BLOCK, Content
 from .names import ColumnNames, accept_names
 
-__all__ = ["Beginning", "begin", "describe", "fill"]
+__all__ = ["SAMPLE", "Beginning", "begin", "describe", "fill", "rows_behind"]
+
+#: Rows of a plan's sample.
+SAMPLE = 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ async def fill(content: Content, least: int) -> None:
     """Have the first bytes of a text produced, as `Content.fill` does, in visits of bounded length."""
     while not await to_thread.run_sync(content.fill, least):
         pass
+
+
+def rows_behind(content: Content, beginning: Beginning) -> list[list[str]]:
+    """Return the first rows behind the header; for worker threads."""
+    block = content.read(beginning.data_start)
+    return first_rows(block, beginning.dialect, content.ended and beginning.data_start + len(block) == content.size)
 
 
 def _look(path: str, content: Content, options: CsvOptions) -> Beginning:

@@ -67,6 +67,10 @@ class Content(Protocol):
         """Return some of the bytes from `offset` on, none at the end. Worker threads only."""
         ...
 
+    def reach(self, end: int) -> None:
+        """Produce all bytes before `end`. Worker threads only."""
+        ...
+
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
         """Hand over the bytes from `start`, where those before ended, to `end`."""
         ...
@@ -101,6 +105,9 @@ class FileContent:
         if length and not block:
             raise self._file.changed("is shorter than it was")
         return block
+
+    def reach(self, end: int) -> None:
+        """See `Content`."""
 
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
         """See `Content`."""
@@ -183,6 +190,15 @@ class SpooledContent:
         piece = next(piece for piece in reversed(self._pieces) if piece.start <= offset)
         held = piece.range(offset, piece.end)
         return piece.file.read_blocking(held.offset, min(FIRST_BLOCK, held.length))
+
+    def reach(self, end: int) -> None:
+        """See `Content`.
+
+        Raises:
+            SourceError: If what comes next cannot be decompressed or converted.
+        """
+        while not self.ended and self._produced < end:
+            self._produce()
 
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
         """See `Content`."""

@@ -200,6 +200,10 @@ class Readable(Protocol):
         """Fill a block with the bytes from `offset`."""
         ...
 
+    def read_blocking(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`; for worker threads only. Empty means the end of the file."""
+        ...
+
 
 @dataclass(frozen=True)
 class FileRange:

@@ -1,0 +1,111 @@
+r"""Whole records of CSV text as columns of Arrow, split exactly where the project's own scanner splits them.
+
+pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but for two things, which are evened out
+before it sees the text: it drops a byte order mark at the beginning of whatever it is given, and it takes an escape
+directly behind a closing quote for one, where Python sees a literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from kumo_async.formats.record_states import State, moves
+
+if TYPE_CHECKING:
+    from kumo_async.formats.csv_dialect import CsvDialect
+
+__all__ = ["MOST_BYTES", "BlockReader"]
+
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""The most that one record may have, in bytes, to be read at once."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class BlockReader:
+    r"""Reads whole records of one file.
+
+    An unquoted field that is one of the null values is null, in a column of any type; a quoted one never is. So ``""``
+    is an empty text, and the difference that CSV can make between the two is kept.
+
+    Attributes:
+        names: The names of all columns, all different.
+        dialect: How the file separates and quotes its fields.
+        null_values: The texts that mean null.
+
+    Example:
+        >>> from kumo_async.formats.csv_dialect import CsvDialect
+        >>> reader = BlockReader(("id", "name"), CsvDialect(), ("",))
+        >>> reader.read(b'1,""\n,Ada\n', {}, ["id", "name"]).to_pydict()
+        {'id': [1, None], 'name': ['', 'Ada']}
+    """
+
+    names: tuple[str, ...]
+    dialect: CsvDialect
+    null_values: tuple[str, ...]
+
+    def read(self, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> Any:
+        """Return some columns of records as a table.
+
+        Args:
+            data: Whole records, each with as many fields as there are names; blank lines are skipped.
+            types: The Arrow types of columns; those of the others are inferred from these records alone.
+            columns: The columns to convert, at least one.
+
+        Raises:
+            pyarrow.ArrowException: A value does not fit its column's type. The message has the value in it.
+        """
+        import pyarrow as pa
+        from pyarrow import csv
+
+        data = self._evened(data)
+        return csv.read_csv(
+            pa.BufferReader(data),
+            # One block, since it is for the scanner to say where records end.
+            read_options=csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self.names),
+            parse_options=self._parse_options(),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(types),
+                include_columns=list(columns),
+                null_values=list(self.null_values),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                # Without 1 and 0, which are numbers.
+                true_values=["true", "True", "TRUE"],
+                false_values=["false", "False", "FALSE"],
+            ),
+        )
+
+    def _parse_options(self) -> Any:
+        from pyarrow import csv
+
+        dialect = self.dialect
+        return csv.ParseOptions(
+            delimiter=dialect.delimiter.decode(),
+            quote_char=dialect.quote.decode() if dialect.quote else False,
+            double_quote=dialect.quote is not None,
+            escape_char=dialect.escape.decode() if dialect.escape else False,
+            newlines_in_values=True,
+            ignore_empty_lines=True,
+        )
+
+    def _evened(self, data: bytes) -> bytes:
+        quote, escape = self.dialect.quote, self.dialect.escape
+        if quote and escape and quote + escape in data:
+            data = _doubled(data, self.dialect, escape)
+        return _BOM + data if data.startswith(_BOM) else data
+
+
+def _doubled(data: bytes, dialect: CsvDialect, escape: bytes) -> bytes:
+    """Double the escapes directly behind closing quotes, which makes literals of them for every reader."""
+    states, state = moves(dialect), State.RECORD
+    result = bytearray()
+    for byte in data:
+        if state is State.CLOSED and byte == escape[0]:
+            result += escape
+        result.append(byte)
+        state = states[state][byte]
+    return bytes(result)

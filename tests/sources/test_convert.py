@@ -1,0 +1,229 @@
+"""Whatever is in the fields, and wherever blocks end: each column has the first type that keeps all of its values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from converted import JUDGES, converted, type_of, value_of, values_of
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+NUMBERS = ["0", "-0", "1", "00501", "007.5", "+1", " 1", "1 ", "0x1F", "9007199254740993", "9223372036854775807"]
+NUMBERS += ["9223372036854775808", "-9223372036854775808", "12345678901234567890", "1" + "0" * 22, "0.10", "-.5", "5."]
+NUMBERS += [
+    "0.12345678901234567890",
+    "0.30000000000000004",
+    "1e5",
+    "1E-7",
+    "1e400",
+    "1e-400",
+    "nan",
+    "Inf",
+    "-infinity",
+]
+NUMBERS += [
+    "9999999999999999",
+    "9007199254740992",
+    "1_000",
+    "1,5",
+    "0.1000000000000000055511151231257827",
+    "-0.0",
+    "1e",
+]
+MOMENTS = ["2020-02-29", "2021-02-29", "1600-01-01", "9999-12-31", " 2020-01-01", "2020-1-1", "2020-01-01 10:00"]
+MOMENTS += ["2020-01-01T10:00:00", "1600-01-01 00:00:00", "2020-01-01 10:00:00.5", "2020-01-01 10:00:00.123456789"]
+MOMENTS += [
+    "2020-01-01 10:00:00Z",
+    "2020-01-01T10:00:00.25Z",
+    "2020-01-01 10:00:00+02:00",
+    "10:00:00",
+    "2020-01-01 24:00",
+]
+MOMENTS += ["2262-04-11 23:00:00", "2262-04-12 00:00:00", "1677-09-22", "2020-01-01 10:00:00 "]
+WORDS = ["true", "False", "TRUE", "NA", "null", "NaN", "yes", "t", "", " ", "x"]
+
+text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4)
+KINDS: list[st.SearchStrategy[str]] = [
+    st.integers(-(2**64), 2**64).map(str),
+    st.floats().map(repr),
+    st.floats(allow_nan=False, allow_infinity=False, width=32).map(lambda value: f"{value:.3f}"),
+    st.dates().map(str),
+    st.datetimes().map(str),
+    st.booleans().map(str),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(MOMENTS),
+    st.sampled_from(WORDS),
+    st.sampled_from(["a,b", ";", "\t", "|", '"', '""', "'", "\\", "\n", "\r\n", "\r", "\ufeff", "\\\\", '"\\', "\\n"]),
+    text,
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts and nulls, and how it is written."""
+
+    rows: list[list[str | None]]
+    quoted: list[bool]
+    dialect: dict[str, Any]
+    terminator: str
+
+    @property
+    def data(self) -> bytes:
+        quotes = iter(self.quoted * len(self.rows) * 4)
+        lines = [self._line(["a", "b", "c"][: len(self.rows[0])], iter([False] * 3))]
+        lines += [self._line(row, quotes) for row in self.rows]
+        return self.terminator.join([*lines, ""]).encode()
+
+    def _line(self, row: Any, quotes: Any) -> str:
+        delimiter: str = self.dialect["delimiter"]
+        return delimiter.join(self._field(value, next(quotes)) for value in row)
+
+    def _field(self, value: str | None, quoted: bool) -> str:
+        quote, escape = self.dialect["quotechar"], self.dialect.get("escapechar")
+        if value is None:
+            return ""
+        special = [self.dialect["delimiter"], quote, "\n", "\r", escape or "\n"]
+        if not quoted and value and not any(character in value for character in special):
+            return value
+        value = value.replace(escape, escape * 2) if escape else value
+        return f"{quote}{value.replace(quote, quote * 2)}{quote}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        names = {"delimiter": "delimiter", "quotechar": "quote", "escapechar": "escape"}
+        return {names[name]: value for name, value in self.dialect.items()}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    dialect = {"delimiter": draw(st.sampled_from(",;\t|")), "quotechar": draw(st.sampled_from("\"'"))}
+    if draw(st.booleans()):
+        dialect["escapechar"] = "\\"
+    count = draw(st.integers(2, 3))
+    size = draw(st.integers(1, 6))
+    # Of one kind each, mostly, or there would hardly ever be a column that is no string.
+    values = [st.one_of(st.none(), draw(st.sampled_from(KINDS))) for _ in range(count)]
+    drawn = [draw(st.lists(value, min_size=size, max_size=size)) for value in values]
+    quoted = draw(st.lists(st.booleans(), min_size=1, max_size=7))
+    terminator = draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
+    return Table([list(row) for row in zip(*drawn, strict=True)], quoted, dialect, terminator)
+
+
+def check(table: Table, block: int, size: int | None) -> None:
+    texts = [[value or "" for value in row] for row in table.rows]
+    read = csv.reader(io.StringIO(table.data.decode(), newline=""), **table.dialect)
+    assert [row for row in read if row][1:] == texts
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        path.write_bytes(table.data)
+        found = converted(path, block=block, size=size, **table.options)
+    for column, values in zip(found.columns, zip(*table.rows, strict=True), strict=True):
+        kind = type_of(values)
+        assert str(column.type).replace("[ms", "[s") == kind, values
+        assert values_of(column) == [value_of(value, kind) for value in values]
+
+
+@settings(deadline=None, max_examples=300)
+@given(tables(), st.sampled_from([1, 9, 30, 10**6]), st.sampled_from([None, 1]))
+@example(Table([["\ufeff", "\ufeff1"], ["1", "\ufeff"]], [False], {"delimiter": ",", "quotechar": '"'}, "\n"), 1, 1)
+def test_values_survive_in_the_first_type_that_keeps_them(table: Table, block: int, size: int | None) -> None:
+    check(table, block, size)
+
+
+@pytest.mark.parametrize("block", [1, 10**6])
+def test_any_pair_of_values_has_one_type(tmp_path: Path, block: int) -> None:
+    # A column for each pair, so that one file has them all.
+    pairs = list(itertools.combinations_with_replacement([*NUMBERS, *MOMENTS, *WORDS], 2))
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as file:
+        file.write(",".join(f"c{n}" for n in range(len(pairs))) + "\n")
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(zip(*pairs, strict=True))
+    found = converted(path, block=block)
+    kinds = [type_of(pair) for pair in pairs]
+    assert {*kinds} == {*JUDGES, "string"}
+    for column, pair, kind in zip(found.columns, pairs, kinds, strict=True):
+        assert (pair, str(column.type).replace("[ms", "[s")) == (pair, kind)
+        assert values_of(column) == [value_of(value, kind) for value in pair]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'a,b\n1,""\n,\n', {"a": [1, None], "b": ["", None]}),
+        (b'a,b\n"1",x\n"",y\n', {"a": ["1", ""], "b": ["x", "y"]}),
+        (b"a,b\nNA,null\n1,nan\n", {"a": ["NA", "1"], "b": ["null", "nan"]}),
+        (b"a,b\n,\n,\n", {"a": [None, None], "b": [None, None]}),
+        (b"a,a\n1,x\n", {"a": [1], "a_1": ["x"]}),
+        (b"\xef\xbb\xbf\n\na,b c\r\n1,\xef\xbb\xbfx", {"a": [1], "b_c": ["\ufeffx"]}),
+    ],
+)
+def test_what_is_null_and_what_is_not(tmp_path: Path, data: bytes, expected: dict[str, list[Any]]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    for block in (1, 10**6):
+        assert converted(path, block=block).to_pydict() == expected
+
+
+def test_null_values_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b\n1,NA\nNA,"NA"\n,x\n')
+    assert converted(path, null_values=["", "NA"]).to_pydict() == {"a": [1, None, None], "b": [None, "NA", "x"]}
+    assert converted(path, null_values=["NA"]).to_pydict() == {"a": ["1", None, ""], "b": [None, "NA", "x"]}
+
+
+def test_types_can_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"zip code,price,when,n,kind\n00501,9.50,2020-01-01T01:00:00+02:00,1,x\n10001,0.1,,2,y\n")
+    types = {
+        "zip code": "int64",
+        "price": "decimal128(9, 2)",
+        "when": "timestamp[us, tz=UTC]",
+        "n": pa.float32(),
+        "kind": pa.dictionary(pa.int32(), pa.string()),
+    }
+    found = converted(path, types=types)
+    assert [str(field.type) for field in found.schema][:4] == [
+        "int64",
+        "decimal128(9, 2)",
+        "timestamp[us, tz=UTC]",
+        "float",
+    ]
+    assert found["zip_code"].to_pylist() == [501, 10001]
+    assert [str(value) for value in found["price"].to_pylist()] == ["9.50", "0.10"]
+    assert found["when"].cast("int64").to_pylist() == [1_577_833_200_000_000, None]
+    assert found["kind"].to_pylist() == ["x", "y"]
+    assert converted(path, types={"zip_code": "string"})["zip_code"].to_pylist() == ["00501", "10001"]
+
+
+def test_an_escape_behind_a_closing_quote_is_a_literal(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b\n"x"\\,"y\\""\n"x"\\y,"""\\\\"\n')
+    rows = list(csv.reader(io.StringIO(path.read_text(), newline=""), escapechar="\\"))
+    found = converted(path, escape="\\")
+    assert [list(row.values()) for row in found.to_pylist()] == rows[1:] == [["x\\", 'y"'], ["x\\y", '"\\']]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "expected"),
+    [
+        (b'a,b\n"x,y"\n', {"quote": ""}, ['"x', 'y"']),
+        (b'a,b\n"x,2\\,3\n', {"quote": "", "escape": "\\"}, ['"x', "2,3"]),
+        (b'a1b\n"x1y"12\n', {"delimiter": "1"}, ["x1y", 2]),
+        ("a;ü\n1;ß\n".encode("cp1252"), {"encoding": "cp1252"}, [1, "ß"]),
+        (b"1,x\n", {"header": False, "column_names": ["n", "s"]}, [1, "x"]),
+    ],
+)
+def test_every_option_of_csv_is_known(
+    tmp_path: Path, data: bytes, options: dict[str, Any], expected: list[Any]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    assert list(converted(path, **options).to_pylist()[0].values()) == expected
