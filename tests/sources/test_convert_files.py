@@ -72,7 +72,8 @@ async def test_weather_with_its_own_word_for_null(
     report = await parquet.upload_async("weather", path, options=options)
     (file,) = plane.table_files("weather", "parquet")
     query = "select * from read_csv('{}', nullstr=['', 'NA'], sample_size=-1, types={{'time_hour': 'varchar'}})"
-    expected = duckdb.sql(query.format(path)).to_arrow_table()
+    with duckdb.connect() as connection:
+        expected: pa.Table = connection.sql(query.format(path)).to_arrow_table()
     found = pq.read_table(file)
     assert report.rows == expected.num_rows == found.num_rows > 20_000
     assert {*report.column_types.values()} >= {"int64", "double", "string"}
@@ -91,6 +92,7 @@ def test_tpch_is_what_duckdb_reads(tmp_path: Path, table: str) -> None:
     pq.write_table(found, tmp_path / "found.parquet")
     read = f"read_csv('{tmp_path}/{table}.csv', sample_size=-1)"
     difference = f"(from {read} except all from '{tmp_path}/found.parquet')"
-    assert duckdb.sql(f"select count(*) from {difference}").fetchall() == [(0,)]
-    assert duckdb.sql(f"select count(*) from {read}").fetchall() == [(found.num_rows,)]
+    with duckdb.connect() as connection:
+        assert connection.execute(f"select count(*) from {difference}").fetchall() == [(0,)]
+        assert connection.execute(f"select count(*) from {read}").fetchall() == [(found.num_rows,)]
     assert {str(kind) for kind in found.schema.types} == {"int64", "double", "string", "date32[day]"}

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import csv as python_csv
 import gzip
-import io
 import traceback
 from pathlib import Path
 from typing import Any
 
 import anyio
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from converted import partitions_of
 from csv_partitions import spool_files
 
 import kumo_async
 from kumo_async import ConfigurationError, CsvOptions, SourceError, UploadOptions
 from kumo_async.local import LocalDataPlane
-from kumo_async.sources import convert_types, encode
+from kumo_async.sources import convert_types, encode, open_source
 
 ROWS = 20_000
 SECRET = "s3cr3t"
@@ -268,26 +265,33 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
 
 
 @pytest.mark.parametrize("encoders", [1, 2])
-async def test_memory_stays_within_the_formula(tmp_path: Path, encoders: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["text 1", "0.125"])
+async def test_memory_stays_within_the_formula(
+    tmp_path: Path, encoders: int, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kumo_async.sources.convert.processors", lambda: encoders)
     unit, block = 2 * 1024**2, 256 * 1024
     monkeypatch.setattr(encode, "UNIT_BYTES", unit)
     monkeypatch.setattr(convert_types, "BLOCK_BYTES", block)
-    random = np.random.default_rng(1)
     path = tmp_path / "a.csv"
-    lines = [f"{a},{b:.3f},,text {a}\n" for a, b in zip(range(20_000), random.random(20_000), strict=True)]
+    # An empty field grows the most: from one byte to a value and a text.
+    empty = "," * 49 + "\n"
     with path.open("w") as file:
-        file.write("a,b,c,d\n")
-        for _ in range(40):
-            file.writelines(lines)
+        file.write(",".join(f"c{number}" for number in range(50)) + "\n")
+        for _ in range(60):
+            file.write(",".join([value] * 50) + "\n" + empty * 2_000)
+    options = UploadOptions(convert="parquet", spool_dir=tmp_path)
     old = pa.default_memory_pool()
     pool = pa.proxy_memory_pool(old)
     pa.set_memory_pool(pool)
     try:
-        source, parts = await partitions_of(path, 16 * unit, UploadOptions(convert="parquet", spool_dir=tmp_path))
+        async with open_source(path, "parquet", options) as source:
+            first = pool.max_memory()
+            parts = [partition async for partition in source.partitions(16 * unit)]
         most = pool.max_memory()
     finally:
         pa.set_memory_pool(old)
-    assert source.rows == 800_000
-    held = sum(pq.read_table(io.BytesIO(part)).nbytes for part in parts)
-    assert most <= encoders * max(4 * unit, 16 * block) < held
+    assert sum(part.rows or 0 for part in parts) == 60 * 2_001
+    assert first <= encoders * 18 * block
+    assert most <= encoders * 4 * unit
+    assert path.stat().st_size * 4 > 20 * 1024**2 > encoders * 4 * unit

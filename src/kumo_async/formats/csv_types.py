@@ -35,6 +35,7 @@ _PLAIN_DOUBLE: Final = r"^-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?$"
 _MOST_PLAIN: Final = 15  # characters, since every double keeps 15 digits
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _IS_UTC: Final = r"(?:Z|\+00(?::?00)?)$"
+_DATE_LENGTH: Final = len("2020-02-29")
 _EXACT: Final = 2**53
 _INT64: Final = 2**63
 _DAYS_OF_NS, _SECONDS_OF_NS = 106_751, 9_223_372_036
@@ -74,6 +75,7 @@ def possible_types(values: Any, texts: Any) -> frozenset[Any]:
         >>> sorted(map(str, types))
         ['string']
     """
+    import pyarrow.compute as pc
     from pyarrow import types
 
     every = every_type()
@@ -85,7 +87,9 @@ def possible_types(values: Any, texts: Any) -> frozenset[Any]:
     if types.is_float64(values.type):
         return frozenset(string | ({values.type} if _are_doubles(texts, values) else set()))
     if types.is_date32(values.type):
-        return frozenset((_of_dates(values) if _all(_written(values, texts)) else set()) | string)
+        # It has one form, so that only blanks around it make it longer.
+        written = _all(pc.equal(pc.binary_length(texts), _DATE_LENGTH))
+        return frozenset((_of_dates(values) if written else set()) | string)
     if values.type in every and _are_trimmed(texts) and _are_utc(values.type, texts):
         return frozenset(_of_others(values) | string)
     return frozenset(string)
@@ -120,12 +124,14 @@ def _of_integers(values: Any, texts: Any) -> set[Any]:
 def _are_doubles(texts: Any, values: Any) -> bool:
     import pyarrow.compute as pc
 
+    short = pc.less_equal(pc.binary_length(texts), _MOST_PLAIN)
+    plain = texts.filter(short)
+    odd = plain.filter(pc.invert(pc.match_substring_regex(plain, _PLAIN_DOUBLE)))
+    long, values = texts.filter(pc.invert(short)), values.filter(pc.invert(short))
     # What is written as it was read is certain, save for integers that no int64 holds.
-    rest = texts.filter(pc.or_(pc.invert(_written(values, texts)), pc.greater_equal(pc.abs(values), float(_EXACT))))
-    if not len(rest):
-        return True
-    plain = pc.and_(pc.match_substring_regex(rest, _PLAIN_DOUBLE), pc.less_equal(pc.binary_length(rest), _MOST_PLAIN))
-    return all(map(_is_double, _distinct(rest.filter(pc.invert(plain)))))
+    certain = pc.and_(_written(values, long), pc.less(pc.abs(values), float(_EXACT)))
+    rest = long.filter(pc.invert(certain))
+    return all(map(_is_double, _distinct(odd))) and all(map(_is_double, _distinct(rest)))
 
 
 def _distinct(texts: Any) -> Sequence[str]:

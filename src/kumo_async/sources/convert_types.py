@@ -27,8 +27,8 @@ BLOCK_BYTES = 4 * 1024 * 1024
 class TypePass:
     """Finds blocks one after another, and looks into several of them side by side.
 
-    Memory: for each worker a block, and what it is as texts and as values, which is at most 16 times a block; beside
-    them what a scan takes. Of the file 4 numbers are kept for each block.
+    Memory: for each worker a block, and what it is as texts and as values, together at most 18 times `BLOCK_BYTES`;
+    beside them what a scan takes. Of the file 4 numbers are kept for each block.
 
     Args:
         content: The text; all of it is taken.
