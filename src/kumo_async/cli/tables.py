@@ -108,9 +108,13 @@ def upload(
     kind = _type_of(path, file_type)
     csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
     check_for_type(kind, csv, on_unsupported)
-    convert = None if upload_as is None else upload_as.value
-    kind = FileType(convert) if convert else kind
-    options = UploadOptions(validate=validate.value, on_unsupported=on_unsupported.value, csv=csv, convert=convert)
+    options = UploadOptions(
+        validate=validate.value,
+        on_unsupported=on_unsupported.value,
+        csv=csv,
+        convert=None if upload_as is None else upload_as.value,
+    )
+    kind = FileType.parquet if upload_as else kind
     table, cut = name or _name_of(path), not no_auto_partition
     if dry_run:
         _print_plan(FileUploadConnector(kind).plan(table, path, cut, partition_size_mb, options=options), as_json)
