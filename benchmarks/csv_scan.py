@@ -36,6 +36,13 @@ KINDS: dict[str, Callable[[int], str]] = {
     "stray quotes": lambda n: f'{n},it\'s 5" wide,6" long,{n}\n',
     "not ASCII": lambda n: f"{n},Müller żółć,日本語,{n}\n",
 }
+#: The same with an escape in the dialect; the last has text behind closing quotes, which is walked byte by byte.
+ESCAPED: dict[str, Callable[[int], str]] = {
+    "escaped quotes": lambda n: f'"{n}","a \\"b\\" {n}","c","{n / 7:.6f}","2020-01-{n % 28 + 1:02d}"\n',
+    "escapes in long texts": lambda n: f'{n},"{"lorem ipsum, dolor sit amet " * 5}","C:\\\\x",1,{n}\n',
+    "escapes without quotes": lambda n: f"{n},a\\,b,c\\\\,{n},1\n",
+    "behind closing quotes": lambda n: f'{n},"a"\\x,c,{n},1\n',
+}
 ENCODINGS = ["latin-1", "cp1252", "utf-16", "shift_jis"]
 PACKS: dict[str, Callable[[bytes], bytes]] = {
     "gz": lambda data: gzip.compress(data, 6),
@@ -63,8 +70,17 @@ def _print_scans(folder: Path, size: int, rounds: int) -> None:
     path = folder / "a.csv"
     for name in KINDS:
         path.write_bytes(_text(name, size))
-        fast, full = (_speed(path, size, rounds, validate=validate) for validate in ("fast", "full"))
-        print(f"{name:30} {fast:8.0f} {full:8.0f}", flush=True)
+        _print_scan(name, path, rounds, CsvOptions())
+    for name, record in ESCAPED.items():
+        records = "".join(map(record, range(20_000))).encode()
+        path.write_bytes(b"c0,c1,c2,c3,c4\n" + records * (size // len(records)))
+        _print_scan(name, path, rounds, CsvOptions(quote='"', escape="\\"))
+
+
+def _print_scan(name: str, path: Path, rounds: int, csv: CsvOptions) -> None:
+    size = path.stat().st_size
+    fast, full = (_speed(path, size, rounds, validate=validate, csv=csv) for validate in ("fast", "full"))
+    print(f"{name:30} {fast:8.0f} {full:8.0f}", flush=True)
 
 
 def _print_conversions(folder: Path, size: int, rounds: int) -> None:

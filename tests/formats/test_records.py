@@ -140,6 +140,9 @@ def parse(data: bytes, dialect: CsvDialect = PLAIN) -> list[list[str]]:
         pytest.param(b'1,"two\nlines, ""quoted""",3\n\n', PLAIN, id="embedded newlines and blank lines"),
         pytest.param(b'17,disk 5" wide,"a ""b"" c"\n', PLAIN, id="literal quotes"),
         pytest.param(b'1,"say \\"hi\\"",a\\,b\\\\\n', ESCAPING, id="escapes"),
+        pytest.param(b'1,"\\\\\\"\\\n",a\\\n\\,\\\r\n"x""y\\\\"\r\n', ESCAPING, id="runs of escapes, escaped newlines"),
+        pytest.param(b'1,"' + b"\\" * 75 + b'",\n"' + b"\\" * 8 + b'"\n', ESCAPING, id="long runs of escapes"),
+        pytest.param(b"a\\\n\\,\\\\,\\\r\n", CsvDialect(quote=None, escape=b"\\"), id="escapes without a quote"),
         pytest.param(b'1,"a"\\"b"\\,\n"c""d"\\\n', ESCAPING, id="escapes behind closing quotes"),
     ],
 )

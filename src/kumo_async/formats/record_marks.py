@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kumo_async.formats.record_bits import parities
+from kumo_async.formats.record_bits import alternate, parities
 
 __all__ = [
     "Bytes",
@@ -149,8 +149,4 @@ def find_ends(data: Bytes, at: Offsets, *, empty: bool) -> Ends:
 
 def find_escapes(data: Bytes, escape: int) -> tuple[Offsets, Offsets]:
     """Positions of the runs of escapes, and of the escapes in force: in a run they are every second, from the first."""
-    escapes = np.flatnonzero(data == escape)
-    is_head = np.diff(escapes, prepend=-2) != 1
-    heads = np.flatnonzero(is_head)
-    within = np.arange(escapes.size) - heads[np.cumsum(is_head) - 1]
-    return escapes[heads], escapes[within & 1 == 0]
+    return alternate(np.flatnonzero(data == escape))

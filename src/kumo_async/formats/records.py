@@ -168,11 +168,14 @@ class RecordScanner:
 
     def _scan(self, piece: bytes | bytearray) -> None:
         """Scan one piece from a state in which no byte before it is still to be interpreted."""
-        if self._escape is not None and self._escape in piece:
-            self._scan_escaped(piece, self._escape)
-        elif self._state is State.QUOTED and self._quote is not None and self._quote not in piece:
+        escaped = self._escape is not None and self._escape in piece
+        if not escaped and self._state is State.QUOTED and self._quote is not None and self._quote not in piece:
             self.offset += len(piece)
-        elif not self._scan_bits(piece):
+        elif self._scan_bits(piece):
+            return
+        elif self._escape is not None and escaped:
+            self._scan_escaped(piece, self._escape)
+        else:
             self._mark(piece, self._flips(piece))
 
     def _scan_bits(self, piece: bytes | bytearray) -> bool:
@@ -189,13 +192,23 @@ class RecordScanner:
         self._found.append(ends)
         self.rows += ends.rows
         self.offset += len(piece)
-        if bits.inside:
-            self._state = State.QUOTED
-        elif piece[-1:] == self._quote:
+        literal = self._escape is not None and self._ends_literal(piece, self._escape)
+        before = State.QUOTED if bits.inside else State.PLAIN
+        if literal:
+            self._state = before
+        elif piece[-1:] == self._quote and not bits.inside:
             self._state = State.CLOSED
+        elif bits.inside and piece[-1:] != self._escape:
+            self._state = State.QUOTED
         else:
-            self._state = self._moves[State.PLAIN][piece[-1]]
+            self._state = self._moves[before][piece[-1]]
         return True
+
+    @staticmethod
+    def _ends_literal(piece: bytes | bytearray, escape: bytes) -> bool:
+        """Whether an escape makes the last byte of a piece literal."""
+        before = piece[:-1] if piece[-2:-1] == escape else b""
+        return bool((len(before) - len(before.rstrip(escape))) & 1)
 
     def _scan_escaped(self, piece: bytes | bytearray, escape: bytes) -> None:
         data = np.frombuffer(bytearray(piece), np.uint8)
