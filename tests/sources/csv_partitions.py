@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +46,10 @@ def csv_options(*, validate: Literal["fast", "full"] = "fast", **values: Any) ->
 
 def spool_files(folder: Path) -> list[Path]:
     """The temporary files that this process holds in a folder: they have no name in it."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return [
-        link for link in links if str(link.readlink()).startswith(str(folder)) and "(deleted)" in str(link.readlink())
-    ]
+    found: list[Path] = []
+    for link in Path("/proc/self/fd").iterdir():
+        # Other threads close files meanwhile.
+        with suppress(FileNotFoundError):
+            target = str(link.readlink())
+            found += [link] if target.startswith(str(folder)) and "(deleted)" in target else []
+    return found
