@@ -129,7 +129,8 @@ class FileUploadConnector:
 
         Args:
             name: The table's name in Kumo.
-            path: The file, of the connector's type. `~`, ``file://`` and any `os.PathLike` are understood.
+            path: The file, of the connector's type, or a CSV file that `UploadOptions.convert` makes Parquet of. `~`,
+                ``file://`` and any `os.PathLike` are understood.
             auto_partition: Whether to cut a file over 1000 MiB. If False, such a file is a ValueError.
             partition_size_mb: Target size of a partition in MiB, 100 to 1000.
             options: How it is cut and sent; see `UploadOptions`.

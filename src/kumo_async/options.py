@@ -155,7 +155,7 @@ class CsvOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class UploadOptions:
-    """How an upload is cut and sent. Every option has a default that suits a fast line; none changes the data.
+    """How an upload is cut and sent. Every option has a default that suits a fast line; none changes a value.
 
     The two limits hold for the whole client: no partition (or part) of this upload starts while so many partitions
     (or parts) of any upload on the same client and event loop are under way.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv as python_csv
 import gzip
 import traceback
@@ -16,6 +17,7 @@ from csv_partitions import spool_files
 
 import kumo_async
 from kumo_async import ConfigurationError, CsvOptions, SourceError, UploadOptions
+from kumo_async.formats.csv_types import possible_types
 from kumo_async.local import LocalDataPlane
 from kumo_async.sources import convert_types, encode, open_source
 
@@ -231,17 +233,41 @@ async def test_a_record_that_is_too_large_is_refused(
         await parquet.upload_async("t", path, options=convert())
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"2020-01-01", b"2020-01-02"), (b"\r\n7,", b"\r\nx,"), (b"2020-01-01", b"2020-01-01,1"), (b"", b"")],
+)
 async def test_a_file_that_changes_between_the_passes_makes_no_table(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, table: Path
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, table: Path, old: bytes, new: bytes
 ) -> None:
     class Change:
         def on_event(self, event: kumo_async.Event) -> None:
             if isinstance(event, kumo_async.UploadStarted):
-                table.write_bytes(table.read_bytes().replace(b"2020-01-01", b"2020-01-02"))
+                table.write_bytes(table.read_bytes().replace(old, new) if old else b"id")
 
     with pytest.raises(kumo_async.SourceChangedError):
         await parquet.upload_async("t", table, options=convert(), observer=Change())
     assert plane.table_files("t", "parquet") == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+async def test_the_first_pass_can_be_cancelled(
+    parquet: kumo_async.FileUploadConnector, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    looked_at = []
+    with anyio.CancelScope() as scope:
+
+        def cancel(values: Any, texts: Any) -> frozenset[Any]:
+            looked_at.append(len(values))
+            loop.call_soon_threadsafe(scope.cancel)
+            return possible_types(values, texts)
+
+        monkeypatch.setattr(convert_types, "possible_types", cancel)
+        await parquet.upload_async("t", table, options=convert(spool_dir=tmp_path))
+    assert scope.cancelled_caught
+    assert 0 < sum(looked_at) < ROWS
+    assert spool_files(tmp_path) == []
 
 
 @pytest.mark.usefixtures("small_blocks")

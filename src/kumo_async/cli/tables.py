@@ -112,7 +112,7 @@ def upload(
         validate=validate.value,
         on_unsupported=on_unsupported.value,
         csv=csv,
-        convert=None if upload_as is None else upload_as.value,
+        convert="parquet" if upload_as else None,
     )
     kind = FileType.parquet if upload_as else kind
     table, cut = name or _name_of(path), not no_auto_partition

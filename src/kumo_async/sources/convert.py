@@ -75,7 +75,7 @@ class ConvertSource:
         content = await to_thread.run_sync(open_content, file, options)
         try:
             beginning = await begin(content, file.path, options.csv)
-            parser = await to_thread.run_sync(_parser, file.path, options, beginning, content)
+            parser = await to_thread.run_sync(_parser, file, options, beginning, content)
             given = await to_thread.run_sync(_given, options, beginning)
             rows = await to_thread.run_sync(rows_behind, content, beginning)
             scan = _scan(content, file.path, beginning)
@@ -99,6 +99,10 @@ class ConvertSource:
             ):
                 async for partition in partitions:
                     yield partition
+        except SourceError:
+            # The first pass found nothing wrong, so most likely it is another file by now.
+            await self.file.check_unchanged()
+            raise
         finally:
             content.close()
 
@@ -118,17 +122,17 @@ class ConvertSource:
             yield partial(self._tables, block, content.take(block.start, block.end))
 
     def _tables(self, block: Block, ranges: Sequence[FileRange]) -> list[Any]:
-        return [self._parser.parse(block, read_ranges(ranges), self._types, self.columns)]
+        return [self._parser.parse(block, read_ranges(self.file, ranges), self._types, self.columns)]
 
 
 def _encoders(options: UploadOptions) -> int:
     return max(1, min(processors(), options.max_concurrent_partitions))
 
 
-def _parser(path: str, options: UploadOptions, beginning: Beginning, content: Content) -> BlockParser:
+def _parser(file: SourceFile, options: UploadOptions, beginning: Beginning, content: Content) -> BlockParser:
     names = beginning.names
     reader = BlockReader(names.new, beginning.dialect, tuple(options.csv.null_values))
-    return BlockParser(path, reader, dict(zip(names.new, names.old, strict=True)), content.converted)
+    return BlockParser(file, reader, dict(zip(names.new, names.old, strict=True)), content.converted)
 
 
 def _given(options: UploadOptions, beginning: Beginning) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import SourceError
 from ..formats.arrow_errors import arrow_errors
 from ..formats.csv_arrow import MOST_BYTES, BlockReader
-from ..formats.records import Cut, RecordScanner
-from .files import FileRange
+from ..formats.records import Cut, RecordError, RecordScanner
+from .files import FileRange, SourceFile
 
 __all__ = ["Block", "BlockParser", "gathered", "read_ranges"]
 
@@ -53,11 +53,16 @@ def gathered(blocks: Iterable[Block], most: int, row_bytes: float) -> Iterator[B
         yield joined
 
 
-def read_ranges(ranges: Sequence[FileRange]) -> bytes:
+def read_ranges(source: SourceFile, ranges: Sequence[FileRange]) -> bytes:
     """Return what some ranges hold, back to back; for worker threads only.
 
+    Args:
+        source: The file that they are of, or are made from.
+        ranges: Ranges of it, or of temporary files.
+
     Raises:
-        SourceError: If a file cannot be read, or is shorter than it was.
+        SourceError: If they cannot be read.
+        SourceChangedError: If the file is shorter than it was.
     """
     pieces = []
     for each in ranges:
@@ -65,7 +70,7 @@ def read_ranges(ranges: Sequence[FileRange]) -> bytes:
         while offset < end:
             piece = each.file.read_blocking(offset, end - offset)
             if not piece:
-                raise SourceError("The file became shorter while it was being converted. Upload it again.")
+                raise source.changed("is shorter than it was")
             pieces.append(piece)
             offset += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -76,13 +81,13 @@ class BlockParser:
     """Parses the blocks of one file.
 
     Attributes:
-        path: The file, for errors.
+        file: The file.
         reader: How records become columns.
         shown: For each of the reader's names the column's name in the file.
         converted: Whether the text has other bytes than the file.
     """
 
-    path: str
+    file: SourceFile
     reader: BlockReader
     shown: Mapping[str, str]
     converted: bool
@@ -123,9 +128,10 @@ class BlockParser:
         ends = _row_ends(self.reader, data)
         at = bisect_left(range(len(ends)), True, key=lambda at: self._fails(data[: ends[at]], types, columns))
         start = int(ends[at - 1]) if at else 0
-        record = data[start : ends[at]] if at < len(ends) else b""
-        name = next((name for name in columns if self._fails(record, types, [name])), None)
-        if name is None:
+        record = data[start : ends[at]] if at < len(ends) else None
+        misfit = (name for name in columns if name in types and record and self._fails(record, types, [name]))
+        name = next(misfit, None)
+        if record is None or name is None:
             return self._error(
                 f"its records {block.before + 1:,} to {block.before + block.rows:,} cannot be converted by pyarrow",
                 "Upload it through a CSV connector",
@@ -146,9 +152,13 @@ class BlockParser:
 
     def _error(self, what: str, remedy: str) -> SourceError:
         note = " Bytes are counted in its text, decompressed and as UTF-8." if self.converted else ""
-        return SourceError(f"{self.path}: {what}. {remedy}.{note}", path=self.path)
+        return SourceError(f"{self.file.path}: {what}. {remedy}.{note}", path=self.file.path)
 
 
 def _row_ends(reader: BlockReader, data: bytes) -> Any:
     scanner = RecordScanner(reader.dialect)
-    return np.concatenate([scanner.feed(data).row_offsets, scanner.finish().row_offsets])
+    ends = [scanner.feed(data).row_offsets]
+    # Of a file that was checked before, only one that has changed since has a quote without an end.
+    with suppress(RecordError):
+        ends.append(scanner.finish().row_offsets)
+    return np.concatenate(ends)

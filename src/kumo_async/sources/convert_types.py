@@ -96,7 +96,7 @@ class TypePass:
         columns = [*self._checked, *undecided]
         if not columns or workers.stopped:
             return {}
-        data, string = read_ranges(ranges), every_type()[-1]
+        data, string = read_ranges(self._parser.file, ranges), every_type()[-1]
         values = self._parser.parse(block, data, self._checked, columns)
         typed = [name for name in undecided if values.schema.field(name).type != string]
         found = dict.fromkeys(undecided, frozenset([string]))
