@@ -14,7 +14,7 @@ Imports point down this list. Importing the package is cheap: aiohttp, pyarrow a
 """
 
 from ._version import __version__
-from .client import KumoClient, init
+from .client import HeadersProvider, KumoClient, init, snowflake_headers
 from .connector import FileUploadConnector
 from .errors import (
     AuthenticationError,
@@ -48,6 +48,8 @@ __all__ = [  # noqa: RUF022
     # Connecting
     "init",
     "KumoClient",
+    "HeadersProvider",
+    "snowflake_headers",
     # Tables
     "FileUploadConnector",
     "SourceTable",

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import anyio
 
-from .service.credentials import Credentials, resolve
+from .service.authentication import HeadersProvider
+from .service.credentials import resolve
+from .service.network import network_of
+from .service.snowflake import snowflake_headers
 from .shield import to_the_end
 
 if TYPE_CHECKING:
     from .service.session import Session
     from .upload.limits import Limits
 
-__all__ = ["KumoClient", "default_client", "init"]
+__all__ = ["HeadersProvider", "KumoClient", "default_client", "init", "snowflake_headers"]
 
 
 class KumoClient:
@@ -32,9 +36,20 @@ class KumoClient:
             the embedded data plane, which needs no key. Default: the environment variable ``KUMO_API_ENDPOINT``, else
             the workspace that the key begins with.
         api_key: The API key. Default: the environment variable ``KUMO_API_KEY``.
+        headers: An async function that gives the headers which take the place of the key, for tokens that expire. It is
+            asked before the first call, every ten minutes, and when the service answers 401; the call is then made once
+            more. `snowflake_headers` is one.
+        group: In a workspace with role-based access control, the group to work in, by name or id. Default: none, or the
+            only one you belong to where the environment variable ``RBAC_ENABLED`` is ``true``.
+        project: The project to work in, by name or id.
+        ca_file: A PEM file with certificate authorities that are trusted besides the system's, for the service and its
+            part storage. Certificates are always verified.
+        proxy: The URL of an HTTP proxy for both, such as ``http://proxy.example:3128``; ``""`` for none. Default: the
+            environment variable ``HTTPS_PROXY``, else ``ALL_PROXY``. Hosts in ``NO_PROXY``, and loopback, are always
+            reached directly.
 
     Raises:
-        ConfigurationError: If there are no credentials, or they cannot be right.
+        ConfigurationError: If there are no credentials, or an argument cannot be right.
 
     Example:
         >>> import kumo_async
@@ -42,8 +57,20 @@ class KumoClient:
         >>> connector = kumo_async.FileUploadConnector("csv", client=client)
     """
 
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
-        self.credentials = resolve(url, api_key)
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        headers: HeadersProvider | None = None,
+        group: str | None = None,
+        project: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self.credentials = resolve(url, api_key, headers, group, project)
+        self._network = network_of(ca_file, proxy)
+        self._memory = self.credentials.memory()
         self._shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
 
     @property
@@ -56,14 +83,14 @@ class KumoClient:
         """Open the connections to the service, or join those that are open on this event loop."""
         shared = self._join()
         try:
-            yield await shared.connection(self.credentials)
+            yield await shared.connection(self._connect)
         finally:
             await to_the_end(shared.leave)
 
     async def __aenter__(self) -> KumoClient:
         shared = self._join()
         try:
-            await shared.connection(self.credentials)
+            await shared.connection(self._connect)
         except BaseException:
             await to_the_end(shared.leave)
             raise
@@ -71,6 +98,12 @@ class KumoClient:
 
     async def __aexit__(self, *_: object) -> None:
         await to_the_end(self._shared[asyncio.get_running_loop()].leave)
+
+    def _connect(self) -> AbstractAsyncContextManager[Session]:
+        # aiohttp costs a third of a second to import; a program that only configures a client need not wait for it.
+        from .service.session import connect
+
+        return connect(self.credentials, self._network, self._memory)
 
     def _join(self) -> _Shared:
         loop = asyncio.get_running_loop()
@@ -105,14 +138,12 @@ class _Shared:
         self._lock = anyio.Lock()
         self._connection: Connection | None = None
 
-    async def connection(self, credentials: Credentials) -> Connection:
-        # aiohttp costs a third of a second to import; a program that only configures a client need not wait for it.
-        from .service.session import connect
+    async def connection(self, connect: Callable[[], AbstractAsyncContextManager[Session]]) -> Connection:
         from .upload.limits import Limits
 
         async with self._lock:
             if self._connection is None:
-                session = await self._stack.enter_async_context(connect(credentials))
+                session = await self._stack.enter_async_context(connect())
                 self._connection = Connection(session, Limits())
             return self._connection
 
@@ -128,7 +159,16 @@ _default: KumoClient | None = None
 _from_environment: KumoClient | None = None
 
 
-def init(url: str | None = None, api_key: str | None = None) -> None:
+def init(
+    url: str | None = None,
+    api_key: str | None = None,
+    *,
+    headers: HeadersProvider | None = None,
+    group: str | None = None,
+    project: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    proxy: str | None = None,
+) -> None:
     """Set the workspace for all connectors that are not given a client of their own. Makes no connection.
 
     A second call replaces what the first one set. Without any call, the environment variables are used.
@@ -136,16 +176,21 @@ def init(url: str | None = None, api_key: str | None = None) -> None:
     Args:
         url: See `KumoClient`.
         api_key: See `KumoClient`.
+        headers: See `KumoClient`.
+        group: See `KumoClient`.
+        project: See `KumoClient`.
+        ca_file: See `KumoClient`.
+        proxy: See `KumoClient`.
 
     Raises:
-        ConfigurationError: If there are no credentials, or they cannot be right.
+        ConfigurationError: If there are no credentials, or an argument cannot be right.
 
     Example:
         >>> import kumo_async
         >>> kumo_async.init(url="local:")
     """
     global _default
-    _default = KumoClient(url, api_key)
+    _default = KumoClient(url, api_key, headers=headers, group=group, project=project, ca_file=ca_file, proxy=proxy)
 
 
 def default_client() -> KumoClient:

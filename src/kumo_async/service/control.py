@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import anyio
+from yarl import URL
 
 from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
 from .answers import AnswerError, Seen, Verdict
+from .authentication import Authentication, Headers
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
-from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, read_text, retry_after, seen_of
+from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, HttpClient, read_text, retry_after, seen_of
 from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, get_field, table_data_request
+from .rbac import Get
 from .retry import OnRetry, retrying
 
 __all__ = ["ControlPlane"]
@@ -26,15 +30,31 @@ _MOST_ANSWER = 64 * 1024**2
 
 
 class ControlPlane:
-    """The service's calls over one session.
+    """The service's calls over one client.
 
     Every call raises AuthenticationError, ServiceUnavailableError or ServiceError where it cannot be answered.
+
+    Args:
+        client: Makes the requests.
+        endpoint: The service's base URL.
+        authentication: Gives the headers of each call, which are never the session's own.
+        find_scope: Finds the query parameters of each call, once; it may make calls itself.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: str) -> None:
-        self._session = session
-        self._base = f"{endpoint}/v1"
+    def __init__(
+        self,
+        client: HttpClient,
+        endpoint: str,
+        authentication: Authentication,
+        find_scope: Callable[[Get], Awaitable[Mapping[str, str]]] | None = None,
+    ) -> None:
+        self._client = client
+        self._endpoint = endpoint
         self._host = urlsplit(endpoint).netloc
+        self._authentication = authentication
+        self._find_scope = find_scope
+        self._scope: Mapping[str, str] = {}
+        self._lock = anyio.Lock()
 
     async def start_upload(
         self, request: StartUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
@@ -84,24 +104,55 @@ class ControlPlane:
     async def _post(
         self, path: str, body: Mapping[str, Any], attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> Any:
+        await self._know_scope()
+        return await self._call(f"/v1/{path}", body, attempts, on_retry)
+
+    async def _get(self, path: str, params: Mapping[str, str]) -> Any:
+        return await self._call(path, None, DEFAULT_ATTEMPTS, None, params)
+
+    async def _know_scope(self) -> None:
+        async with self._lock:
+            if self._find_scope is not None:
+                self._scope = await self._find_scope(self._get)
+                self._find_scope = None
+
+    async def _call(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None,
+        attempts: int,
+        on_retry: OnRetry | None,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
+        query = self._scope if params is None else params
         try:
-            return await retrying(lambda: self._attempt(path, body), attempts, on_retry or _ignore)
+            return await retrying(lambda: self._attempt(path, body, query), attempts, on_retry or _ignore)
         except AnswerError as error:
             failure = error
         raise _public(failure, path.rpartition("/")[2], self._host)
 
-    async def _attempt(self, path: str, body: Mapping[str, Any]) -> Any:
+    async def _attempt(self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str]) -> Any:
+        headers = await self._authentication.headers()
         try:
-            async with self._session.post(
-                f"{self._base}/{path}", json=body, allow_redirects=False, timeout=CONTROL_TIMEOUT
-            ) as response:
-                text = await read_text(response, _MOST_ANSWER)
+            response, text = await self._exchange(path, body, params, headers)
+            if response.status == 401 and self._authentication.renewable:
+                # The token has expired, most likely. The call was not carried out, so it may be made again.
+                headers = await self._authentication.headers(refused=headers)
+                response, text = await self._exchange(path, body, params, headers)
         except NETWORK_ERRORS as error:
             raise AnswerError(seen_of(error, self._host)) from error
         if response.status >= 300:
             seen = Seen(status=response.status, message=_words(text))
             raise AnswerError(seen, retry_after=retry_after(response))
         return _parse(text, path.rpartition("/")[2])
+
+    async def _exchange(
+        self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str], headers: Headers
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        method = "GET" if body is None else "POST"
+        url = URL(self._endpoint + path).update_query(params)
+        async with self._client.request(method, url, json=body, headers=headers, timeout=CONTROL_TIMEOUT) as response:
+            return response, await read_text(response, _MOST_ANSWER)
 
 
 def _ignore(attempt: int, error: AnswerError) -> None:
@@ -131,8 +182,8 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
     seen, attempts = error.seen, error.attempts
     if error.verdict is Verdict.UNAUTHORIZED:
         return AuthenticationError(
-            f"{host} does not accept the API key ({error}). Check {KEY_VARIABLE}, or the api_key given to init(), and "
-            f"that it belongs to this endpoint.",
+            f"{host} does not accept the API key, or what headers= gave ({error}). Check {KEY_VARIABLE}, or what was "
+            f"given to init(), and that it belongs to this endpoint.",
             status=seen.status,
             attempts=attempts,
         )

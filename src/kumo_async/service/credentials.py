@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +10,15 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from ..errors import ConfigurationError
+from .addresses import is_loopback
+from .authentication import Headers, HeadersProvider, Memory
+from .rbac import Scope, scope_of
 
-__all__ = ["ENDPOINT_VARIABLE", "KEY_VARIABLE", "Credentials", "is_link_local", "is_loopback", "resolve"]
+__all__ = ["ENDPOINT_VARIABLE", "KEY_VARIABLE", "Credentials", "resolve"]
 
 ENDPOINT_VARIABLE = "KUMO_API_ENDPOINT"
 KEY_VARIABLE = "KUMO_API_KEY"
+KEY_HEADER = "X-API-Key"
 LOCAL_SCHEME = "local:"
 
 
@@ -27,14 +30,31 @@ class Credentials:
         endpoint: Its base URL, without `/v1`; for the embedded data plane the text ``local:`` with its directory.
         api_key: The key; None for the embedded data plane, which makes its own. Never shown.
         local_root: The embedded data plane's directory; None for a service that is reached over the network.
+        headers: Gives the headers that stand in for a key.
+        scope: The group and project to work in.
     """
 
     endpoint: str
     api_key: str | None = field(default=None, repr=False)
     local_root: Path | None = None
+    headers: HeadersProvider | None = None
+    scope: Scope = field(default=Scope())
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("Credentials hold a key and are not pickled; make them where they are needed.")
+
+    def memory(self) -> Memory:
+        """Return what is known from the start about the headers of each call."""
+        return Memory(headers=None if self.api_key is None else Headers({KEY_HEADER: self.api_key}))
 
 
-def resolve(url: str | None, api_key: str | None) -> Credentials:
+def resolve(
+    url: str | None,
+    api_key: str | None,
+    headers: HeadersProvider | None = None,
+    group: str | None = None,
+    project: str | None = None,
+) -> Credentials:
     """Return the credentials that the arguments, and where they are missing the environment, stand for.
 
     Raises:
@@ -47,6 +67,9 @@ def resolve(url: str | None, api_key: str | None) -> Credentials:
     url = url or os.environ.get(ENDPOINT_VARIABLE) or None
     if url is not None and url.lower().startswith(LOCAL_SCHEME):
         return _local(url[len(LOCAL_SCHEME) :])
+    scope = scope_of(group, project)
+    if headers is not None:
+        return Credentials(_check_provider(url, api_key, headers), headers=headers, scope=scope)
     key = api_key or os.environ.get(KEY_VARIABLE) or None
     if key is None:
         raise ConfigurationError(
@@ -55,35 +78,17 @@ def resolve(url: str | None, api_key: str | None) -> Credentials:
             f"plane with {ENDPOINT_VARIABLE}=local: or init(url='local:')."
         )
     _check_key(key)
-    return Credentials(_check_endpoint(url or _default_endpoint(key)), key)
+    return Credentials(_check_endpoint(url or _default_endpoint(key)), key, scope=scope)
 
 
-def is_loopback(host: str | None) -> bool:
-    """Return whether a host name or address is this machine's loopback.
-
-    Example:
-        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("localhost.example.com")
-        (True, True, False)
-    """
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def is_link_local(host: str) -> bool:
-    """Return whether a host is an address that only means something on this very line, such as a cloud's metadata.
-
-    Example:
-        >>> is_link_local("169.254.169.254"), is_link_local("example.com")
-        (True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        return False
+def _check_provider(url: str | None, api_key: str | None, headers: object) -> str:
+    if api_key is not None:
+        raise ConfigurationError("Give api_key or headers, not both: headers take the place of the key.")
+    if not callable(headers):
+        raise ConfigurationError("headers must be an async function without arguments that returns a mapping.")
+    if url is None:
+        raise ConfigurationError(f"With headers= the endpoint has to be given too: url=, or {ENDPOINT_VARIABLE}.")
+    return _check_endpoint(url)
 
 
 def _local(rest: str) -> Credentials:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import aiohttp
+from anyio import to_thread
+from yarl import URL
 
 from .._version import __version__
 from .answers import Seen
+from .network import Network, Proxy, proxy_for, proxy_from_environment, tls_context
+from .resolver import LineAddressError, SafeResolver
 
-__all__ = ["CONTROL_TIMEOUT", "NETWORK_ERRORS", "STALL_SECONDS", "open_session", "read_text", "retry_after", "seen_of"]
+__all__ = [
+    "CONTROL_TIMEOUT",
+    "NETWORK_ERRORS",
+    "STALL_SECONDS",
+    "HttpClient",
+    "open_clients",
+    "read_text",
+    "retry_after",
+    "seen_of",
+]
 
 #: Seconds without any progress after which a connection is given up. There is no limit on the whole of a transfer: a
 #: slow line must be able to finish.
@@ -21,25 +37,68 @@ CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=30.0)
 NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError)
 
 
-def open_session(headers: dict[str, str] | None = None) -> aiohttp.ClientSession:
-    """Return a session with verified TLS, no cookies, no `.netrc`, and no limit of its own on connections.
+class HttpClient:
+    """Makes requests over one session: through the proxy where there is one, and never on to where an answer points.
 
-    The part storage gets a session without headers, so that the API key cannot reach it.
+    The session has no headers of its own but User-Agent, since aiohttp would show them to the proxy too.
     """
+
+    def __init__(self, session: aiohttp.ClientSession, network: Network, environment: Proxy | None) -> None:
+        self._session = session
+        self._network = network
+        self._environment = environment
+
+    def request(self, method: str, url: URL, **options: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Make a request; the options are those of `aiohttp.ClientSession.request`."""
+        proxy = proxy_for(self._network, self._environment, url.scheme, url.host or "", url.port)
+        if proxy is not None:
+            options |= {"proxy": proxy.url, "proxy_headers": proxy.headers}
+        return self._session.request(method, url, allow_redirects=False, **options)
+
+
+@asynccontextmanager
+async def open_clients(network: Network) -> AsyncIterator[tuple[HttpClient, HttpClient]]:
+    """Open two clients with verified TLS, no cookies and no `.netrc`: for the control plane, and for the part storage.
+
+    They share no session, so that nothing that belongs to the one can reach the other. Neither limits its connections.
+
+    Raises:
+        ConfigurationError: If the environment names a proxy that cannot be used.
+    """
+    environment = None if network.direct else proxy_from_environment()
+    context = await to_thread.run_sync(tls_context, network.ca_file)
+    chosen = network.proxy or environment
+    # The user chose the proxy, so its name may lead anywhere. The part URLs are the server's choice.
+    resolver = SafeResolver(trusted=chosen.host if chosen is not None else None)
+    try:
+        async with _session(context, None) as control, _session(context, resolver) as storage:
+            yield HttpClient(control, network, environment), HttpClient(storage, network, environment)
+    finally:
+        await resolver.close()
+
+
+def _session(context: ssl.SSLContext, resolver: SafeResolver | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, resolver=resolver),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"kumo-async/{__version__}", **(headers or {})},
+        headers={"User-Agent": f"kumo-async/{__version__}"},
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=STALL_SECONDS),
         auto_decompress=True,
+        # It would read proxies from the environment, and with them passwords from `.netrc`.
+        trust_env=False,
     )
 
 
 def seen_of(error: BaseException, host: str) -> Seen:
     """Return what a failed connection looks like, in words that hold no URL."""
-    verified = not isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError)
-    if not verified:
-        return Seen(status=None, verified=False, message=f"the TLS certificate of {host} cannot be verified")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        return Seen(status=None, verified=False, message=_not_verified(error, host))
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, LineAddressError):
+        return Seen(status=None, verified=False, message=f"the name {host} leads to a link-local address")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Seen(status=error.status, message=f"the proxy did not let us through to {host}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Seen(status=None, message=f"no connection to the proxy on the way to {host}")
     if isinstance(error, asyncio.TimeoutError):
         return Seen(status=None, message=f"{host} did not answer in time")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -47,6 +106,12 @@ def seen_of(error: BaseException, host: str) -> Seen:
     if isinstance(error, aiohttp.ClientConnectorError):
         return Seen(status=None, message=f"no connection to {host}: {error.os_error.strerror or 'refused'}")
     return Seen(status=None, message=f"the connection to {host} broke ({type(error).__name__})")
+
+
+def _not_verified(error: Exception, host: str) -> str:
+    cause = getattr(error, "certificate_error", error)
+    reason = getattr(cause, "verify_message", None) or "it is not valid"
+    return f"the TLS certificate of {host} cannot be verified: {reason}. If its authority is private, give ca_file="
 
 
 def retry_after(response: aiohttp.ClientResponse) -> float | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from .authentication import Authentication, Headers, Memory
 from .control import ControlPlane
-from .credentials import Credentials
-from .http import open_session
+from .credentials import KEY_HEADER, Credentials
+from .http import open_clients
+from .network import Network
+from .rbac import Get, Scope, find_scope
 from .storage import PartStorage
 
 __all__ = ["Session", "connect"]
 
 
 class Session:
-    """The two sessions that an upload needs: one with the API key, and one that never has it."""
+    """The two ways that an upload needs: one on which each call authenticates itself, and one that never does."""
 
     def __init__(self, control: ControlPlane, storage: PartStorage) -> None:
         self.control = control
@@ -22,25 +25,47 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(credentials: Credentials) -> AsyncIterator[Session]:
-    """Open the sessions to the service, and close them in the end.
+async def connect(
+    credentials: Credentials, network: Network | None = None, memory: Memory | None = None
+) -> AsyncIterator[Session]:
+    """Open the way to the service, and close it in the end.
 
-    For ``local:`` the embedded data plane runs beside them for as long.
+    For ``local:`` the embedded data plane runs beside it for as long.
+
+    Args:
+        credentials: Where the service is, and who we are.
+        network: How it is reached; default: directly, or through the environment's proxy.
+        memory: What the client has learnt on other connections.
+
+    Raises:
+        ConfigurationError: If the environment names a proxy that cannot be used.
     """
-    if credentials.local_root is None:
-        async with _sessions(credentials.endpoint, credentials.api_key or "") as session:
-            yield session
-        return
-    from ..local import LocalDataPlane
+    memory = memory if memory is not None else credentials.memory()
+    if credentials.local_root is not None:
+        network = Network(direct=True)
+    async with open_clients(network or Network()) as (control, storage):
+        if credentials.local_root is None:
+            calls = ControlPlane(
+                control,
+                credentials.endpoint,
+                Authentication(credentials.headers, memory),
+                _remembered(credentials.scope, memory),
+            )
+            yield Session(calls, PartStorage(storage))
+            return
+        from ..local import LocalDataPlane
 
-    async with (
-        LocalDataPlane(root=credentials.local_root) as plane,
-        _sessions(plane.endpoint, plane.api_key) as session,
-    ):
-        yield session
+        async with LocalDataPlane(root=credentials.local_root) as plane:
+            key = Memory(headers=Headers({KEY_HEADER: plane.api_key}))
+            yield Session(ControlPlane(control, plane.endpoint, Authentication(None, key)), PartStorage(storage))
 
 
-@asynccontextmanager
-async def _sessions(endpoint: str, api_key: str) -> AsyncIterator[Session]:
-    async with open_session({"X-API-Key": api_key}) as control, open_session() as storage:
-        yield Session(ControlPlane(control, endpoint), PartStorage(storage))
+def _remembered(scope: Scope, memory: Memory) -> Callable[[Get], Awaitable[Mapping[str, str]]]:
+    """Return a function that finds the scope the first time, whichever connection of a client it is."""
+
+    async def find(get: Get) -> Mapping[str, str]:
+        if memory.scope is None:
+            memory.scope = await find_scope(scope, get)
+        return memory.scope
+
+    return find

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import cast
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -14,9 +13,9 @@ from aiohttp.http import StreamWriter
 from yarl import URL
 
 from ..errors import KumoError, ServiceError
+from .addresses import is_link_local, is_loopback, is_odd_number
 from .answers import AnswerError, s3_error
-from .credentials import is_link_local, is_loopback
-from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of
+from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of
 from .messages import PartUrl
 
 __all__ = ["PartStorage"]
@@ -31,10 +30,10 @@ _MOST_ERROR = 64 * 1024
 
 
 class PartStorage:
-    """Sends parts over one session, which carries no API key."""
+    """Sends parts through a client of its own, which carries no API key."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
 
     async def put_part(self, url: PartUrl, size: int, read: ReadPart, on_sent: OnSent) -> str:
         """Send one part, once, and return its ETag as the storage gave it.
@@ -54,8 +53,8 @@ class PartStorage:
         target = _checked(url)
         failure: AnswerError | None = None
         try:
-            async with self._session.put(
-                target, data=body, headers={"Content-Length": str(size)}, allow_redirects=False
+            async with self._client.request(
+                "PUT", target, data=body, headers={"Content-Length": str(size)}
             ) as response:
                 if 200 <= response.status < 300:
                     await read_text(response, _MOST_ERROR)
@@ -132,22 +131,27 @@ def _hold_nothing(writer: StreamWriter) -> bool:
 
 def _checked(url: PartUrl) -> URL:
     """Return the URL for aiohttp, as it was signed, if it is one that a part may be sent to."""
-    whole = url.reveal()
-    if not _safe(whole):
+    if not _safe(url):
         raise ServiceError(f"The service gave a part URL that is not safe to send to: {url!r}.")
-    return URL(whole, encoded=True)
+    return _parsed(url)
 
 
-def _safe(url: str) -> bool:
-    """Return whether a URL is https or loopback, without user info, and not link-local."""
+def _parsed(url: PartUrl) -> URL:
+    return URL(url.reveal(), encoded=True)
+
+
+def _safe(url: PartUrl) -> bool:
+    """Return whether a URL is https or loopback, without user info, and not link-local in any way of writing it."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        # Read by the same parser that the request goes by: two parsers may see two hosts.
+        target = _parsed(url)
+        host, _ = target.host or "", target.port
         host.encode("idna")
     except ValueError:
         return False
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    return secure and host != "" and parts.username is None and not is_link_local(host)
+    secure = target.scheme == "https" or (target.scheme == "http" and is_loopback(host))
+    good = host != "" and target.user is None and target.password is None
+    return secure and good and not is_link_local(host) and not is_odd_number(host)
 
 
 def _etag(response: aiohttp.ClientResponse) -> str:
