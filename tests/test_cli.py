@@ -121,11 +121,13 @@ def test_alone_it_shows_help(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["demo", "upload", "ls", "show", "head", "delete", "serve"])
-def test_each_help_has_an_example_and_no_option_for_the_workspace_key(run: Run, command: str) -> None:
+def test_each_help_has_an_example_and_no_option_for_a_key(run: Run, command: str) -> None:
     shown = run(command, "--help").stdout
     assert f"Example: kumo-async {command}" in shown
     assert "--verbose" in shown
-    assert ("--api-key" in shown) == (command == "serve")
+    # Others on this machine can see the arguments of a process.
+    assert "KEY" not in re.sub("KUMO_API_KEY", "", shown)
+    assert ("--ca-file" in shown) == (command not in ("demo", "serve"))
 
 
 def test_version() -> None:
@@ -335,10 +337,12 @@ def test_serve_answers_until_it_is_told_to_stop(run: Run, env: dict[str, str], t
 
 
 def test_serve_refuses_other_keys_and_a_port_in_use(
-    run: Run, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    run: Run, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(env, "--api-key", "local:right") as (process, told):
+    (tmp_path / "key").write_text("local:right\n")
+    with serving(env, "--key-file", str(tmp_path / "key")) as (process, told):
         monkeypatch.setenv("KUMO_API_KEY", "local:wrong")
+        assert told["api_key"] == "local:right"
         stderr = run("ls", "--url", told["endpoint"], code=1).stderr
         assert "does not accept the API key" in stderr
         assert "local:wrong" not in stderr
@@ -348,8 +352,16 @@ def test_serve_refuses_other_keys_and_a_port_in_use(
         assert process.wait() == 130
 
 
+@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), ("", "api_key"), ("caf\u00e9", "api_key")])
+def test_a_key_file_without_a_key_is_refused(run: Run, tmp_path: Path, content: str | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "key").write_text(content)
+    assert words in run("serve", "--key-file", str(tmp_path / "key"), code=1).stderr
+
+
 def test_serve_prints_lines_for_the_shell(env: dict[str, str], tmp_path: Path) -> None:
-    args = ["serve", "--root", str(tmp_path), "--api-key", "it's"]
+    (tmp_path / "key").write_text("it's")
+    args = ["serve", "--root", str(tmp_path), "--key-file", str(tmp_path / "key")]
     with subprocess.Popen([*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
         assert process.stdout is not None
         lines = process.stdout.readline() + process.stdout.readline()

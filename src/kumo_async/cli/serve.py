@@ -30,12 +30,10 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="Loopback address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="TCP port; 0 takes a free one.")] = 0,
-    api_key: Annotated[
-        str | None,
+    key_file: Annotated[
+        Path | None,
         typer.Option(
-            metavar="KEY",
-            help="Key that clients must send. Others on this machine can see it in the list of processes. Default: a "
-            "new random one.",
+            metavar="FILE", help="File whose first line is the key that clients must send. Default: a new random one."
         ),
     ] = None,
     as_json: Annotated[
@@ -47,6 +45,8 @@ def serve(
 
     from ..local import LocalDataPlane
 
+    # No option takes the key itself: others on this machine can see the arguments of a process.
+    api_key = None if key_file is None else _first_line(key_file)
     plane = LocalDataPlane(root=root or resolve("local:", None).local_root, host=host, port=port, api_key=api_key)
     try:
         stopped_by = anyio.run(_serve, plane, as_json, backend_options=uvloop_if_there())
@@ -59,6 +59,11 @@ def serve(
         ) from error
     if stopped_by == signal.SIGINT:
         raise typer.Exit(_INTERRUPTED)
+
+
+def _first_line(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="surrogateescape") as lines:
+        return lines.readline().rstrip("\r\n")
 
 
 def uvloop_if_there() -> dict[str, bool]:

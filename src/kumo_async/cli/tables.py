@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,6 +65,14 @@ Url = Annotated[
         "workspace that KUMO_API_KEY names. The key is taken from KUMO_API_KEY only.",
     ),
 ]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        metavar="FILE",
+        help="PEM file with certificate authorities to trust besides the system's. Default: SSL_CERT_FILE, if set.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
@@ -99,6 +108,7 @@ def upload(
         typer.Option("--dry-run", help="Show what would be sent, with the first rows of a CSV file; send nothing."),
     ] = False,
     url: Url = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")] = False,
 ) -> None:
@@ -119,7 +129,7 @@ def upload(
     if dry_run:
         _print_plan(FileUploadConnector(kind).plan(table, path, cut, partition_size_mb, options=options), as_json)
         return
-    connector = FileUploadConnector(kind, client=KumoClient(url=url))
+    connector = FileUploadConnector(kind, client=KumoClient(url=url, ca_file=ca_file))
     # Log lines and a live view would write over each other.
     with live_progress(wanted=not quiet and not context.obj) as observer:
         report = connector.upload(table, path, cut, partition_size_mb, options=options, observer=observer)
@@ -134,10 +144,11 @@ def ls(
         FileType | None, typer.Option("--type", case_sensitive=False, help="Only tables of this file type.")
     ] = None,
     url: Url = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the uploaded tables. In a pipe: lines of name, tab, file type."""
-    client = KumoClient(url=url)
+    client = KumoClient(url=url, ca_file=ca_file)
     found = [
         {"name": name, "type": kind.value}
         for kind in _types(file_type)
@@ -152,11 +163,11 @@ def ls(
             typer.echo(f"{escaped(table['name'])}\t{table['type']}")
 
 
-def show(name: Name, file_type: Type = None, url: Url = None, as_json: AsJson = False) -> None:
+def show(name: Name, file_type: Type = None, url: Url = None, ca_file: CaFile = None, as_json: AsJson = False) -> None:
     """Show a table's columns with data and semantic types."""
     columns = [
         {"name": column.name, "dtype": str(column.dtype), "stype": str(column.stype) if column.stype else None}
-        for column in _find(name, file_type, url).columns
+        for column in _find(name, file_type, url, ca_file).columns
     ]
     if as_json:
         print_json(columns)
@@ -172,12 +183,13 @@ def head(
     rows: Annotated[int, typer.Option("--rows", "-n", metavar="N", min=1, max=1000, help="How many rows.")] = 5,
     file_type: Type = None,
     url: Url = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a table's first rows. What cannot be printed is shown as an escape; on a terminal, long values are cut."""
     from .frame import print_frame
 
-    frame = _find(name, file_type, url).head(rows)
+    frame = _find(name, file_type, url, ca_file).head(rows)
     if as_json:
         print_json(json.loads(frame.to_json(orient="records", date_format="iso")))
     else:
@@ -188,13 +200,14 @@ def delete(
     name: Name,
     file_type: Type = None,
     url: Url = None,
+    ca_file: CaFile = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
 ) -> None:
     """Delete a table."""
     # Said before anything is looked up: a script must learn that it lacks an option whether or not the table is there.
     if not yes and not sys.stdin.isatty():
         raise ConfigurationError("Deleting asks first, and there is no terminal to ask on. Give --yes.", table=name)
-    connector = _find(name, file_type, url).connector
+    connector = _find(name, file_type, url, ca_file).connector
     kind = file_type_of(connector.name)
     if not yes:
         typer.confirm(f"Delete table {name!r} ({kind})?", abort=True, err=True)
@@ -202,14 +215,14 @@ def delete(
     typer.echo(f"Deleted table {name!r} ({kind}).")
 
 
-def _find(name: str, file_type: FileType | None, url: str | None) -> SourceTable:
+def _find(name: str, file_type: FileType | None, url: str | None, ca_file: Path | None) -> SourceTable:
     """Return the table, from whichever connector has it.
 
     Raises:
         TableNotFoundError: If none has it.
         ConfigurationError: If both have it, and the file type is not given.
     """
-    client = KumoClient(url=url)
+    client = KumoClient(url=url, ca_file=ca_file)
     connectors = [FileUploadConnector(kind, client=client) for kind in _types(file_type)]
     found = [connector for connector in connectors if connector.has_table(name)]
     if len(found) > 1:

@@ -22,7 +22,7 @@ __all__ = [
     "NETWORK_ERRORS",
     "STALL_SECONDS",
     "HttpClient",
-    "open_clients",
+    "open_session",
     "read_text",
     "retry_after",
     "seen_of",
@@ -57,27 +57,32 @@ class HttpClient:
 
 
 @asynccontextmanager
-async def open_clients(network: Network) -> AsyncIterator[tuple[HttpClient, HttpClient]]:
-    """Open two clients with verified TLS, no cookies and no `.netrc`: for the control plane, and for the part storage.
+async def open_session(network: Network | None = None, *, names_of_ours: bool = False) -> AsyncIterator[HttpClient]:
+    """Open a session with verified TLS, no cookies, no `.netrc`, and no limit of its own on connections.
 
-    They share no session, so that nothing that belongs to the one can reach the other. Neither limits its connections.
+    The control plane and the part storage get one each, so that nothing that belongs to the one can reach the other.
+
+    Args:
+        network: How to reach others; default: directly, or through the environment's proxy.
+        names_of_ours: Whether the user chose the host names, so that they may lead anywhere. Those of part URLs are the
+            server's choice, and must not lead to a link-local address.
 
     Raises:
         ConfigurationError: If the environment names a proxy that cannot be used.
     """
+    network = network or Network()
     environment = None if network.direct else proxy_from_environment()
     context = await to_thread.run_sync(tls_context, network.ca_file)
-    chosen = network.proxy or environment
-    # The user chose the proxy, so its name may lead anywhere. The part URLs are the server's choice.
-    resolver = SafeResolver(trusted=chosen.host if chosen is not None else None)
+    proxy = network.proxy or environment
+    resolver = SafeResolver(trusted=None if proxy is None else proxy.host, trust_all=names_of_ours)
     try:
-        async with _session(context, None) as control, _session(context, resolver) as storage:
-            yield HttpClient(control, network, environment), HttpClient(storage, network, environment)
+        async with _session(context, resolver) as session:
+            yield HttpClient(session, network, environment)
     finally:
         await resolver.close()
 
 
-def _session(context: ssl.SSLContext, resolver: SafeResolver | None) -> aiohttp.ClientSession:
+def _session(context: ssl.SSLContext, resolver: SafeResolver) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=context, resolver=resolver),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -23,11 +23,15 @@ class SafeResolver(AbstractResolver):
 
     Args:
         trusted: A name that may lead anywhere.
+        trust_all: Whether every name may.
         resolver: Resolves the names; default: aiohttp's own.
     """
 
-    def __init__(self, trusted: str | None = None, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self, trusted: str | None = None, *, trust_all: bool = False, resolver: AbstractResolver | None = None
+    ) -> None:
         self._trusted = trusted
+        self._trust_all = trust_all
         self._resolver = resolver if resolver is not None else DefaultResolver()
 
     async def resolve(
@@ -39,7 +43,7 @@ class SafeResolver(AbstractResolver):
             OSError: If it has none, or none that may be used.
         """
         found = await self._resolver.resolve(host, port, family)
-        if host == self._trusted:
+        if self._trust_all or host == self._trusted:
             return found
         good = [each for each in found if not is_link_local(each["host"])]
         if found and not good:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from .authentication import Authentication, Headers, Memory
 from .control import ControlPlane
 from .credentials import KEY_HEADER, Credentials
-from .http import open_clients
+from .http import open_session
 from .network import Network
 from .rbac import Get, Scope, find_scope
 from .storage import PartStorage
@@ -43,7 +43,7 @@ async def connect(
     memory = memory if memory is not None else credentials.memory()
     if credentials.local_root is not None:
         network = Network(direct=True)
-    async with open_clients(network or Network()) as (control, storage):
+    async with open_session(network, names_of_ours=True) as control, open_session(network) as storage:
         if credentials.local_root is None:
             calls = ControlPlane(
                 control,
