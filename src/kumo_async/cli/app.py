@@ -25,8 +25,8 @@ app = typer.Typer(
     # A traceback with local variables could show a key.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Credentials come from KUMO_API_KEY and KUMO_API_ENDPOINT, a proxy from HTTPS_PROXY and NO_PROXY. Without an "
-    "account: kumo-async demo",
+    epilog="Credentials come from KUMO_API_KEY and KUMO_API_ENDPOINT, a proxy from HTTPS_PROXY and NO_PROXY. "
+    "Without an account: kumo-async demo",
 )
 
 

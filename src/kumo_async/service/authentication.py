@@ -58,6 +58,19 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def hidden_in(self, text: str) -> str:
+        """Return a text without these values, for answers that quote what they were asked.
+
+        Example:
+            >>> Headers({"X-API-Key": "secret"}).hidden_in("No such key: secret")
+            'No such key: …'
+        """
+        for value in self._values.values():
+            text = text.replace(value, "…")
+            # A token stands behind its scheme, and may be quoted alone.
+            text = text.replace(value.rpartition(" ")[2].strip('"') or value, "…")
+        return text
+
     def __repr__(self) -> str:
         return f"<Headers {', '.join(self._values)}>"
 

@@ -152,7 +152,8 @@ class ControlPlane:
         method = "GET" if body is None else "POST"
         url = URL(self._endpoint + path).update_query(params)
         async with self._client.request(method, url, json=body, headers=headers, timeout=CONTROL_TIMEOUT) as response:
-            return response, await read_text(response, _MOST_ANSWER)
+            text = await read_text(response, _MOST_ANSWER)
+        return response, text if response.status < 300 else headers.hidden_in(text)
 
 
 def _ignore(attempt: int, error: AnswerError) -> None:

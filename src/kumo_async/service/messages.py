@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from ..errors import ServiceError
 
@@ -27,6 +27,8 @@ __all__ = [
 
 #: Most parts of one object: `kumoapi.data_source.StartFileUploadRequest`.
 MAX_PARTS = 1000
+
+_SHORTEST_SECRET = 6
 
 
 def connector_id(file_type: str) -> str:
@@ -65,6 +67,20 @@ class PartUrl:
     def reveal(self) -> str:
         """Return the whole URL, for the one place that sends to it."""
         return self._url
+
+    def hidden_in(self, text: str) -> str:
+        """Return a text without what the query holds, for answers that quote what they were asked.
+
+        Example:
+            >>> PartUrl("https://bucket.example/key?X-Amz-Signature=secret").hidden_in("You sent: secret")
+            'You sent: …'
+        """
+        for pair in self._url.partition("?")[2].split("&"):
+            value = pair.partition("=")[2]
+            # Short ones, such as the part's number, are no secrets, and could be anything in a text.
+            for form in {value, unquote_plus(value)}:
+                text = text.replace(form, "…") if len(form) >= _SHORTEST_SECRET else text
+        return text
 
     def __repr__(self) -> str:
         try:

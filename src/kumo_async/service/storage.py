@@ -59,7 +59,7 @@ class PartStorage:
                 if 200 <= response.status < 300:
                     await read_text(response, _MOST_ERROR)
                     return _etag(response)
-                failure = await _refusal(response)
+                failure = await _refusal(response, url)
         except NETWORK_ERRORS as error:
             failure = AnswerError(seen_of(error, target.host or "the storage"))
         finally:
@@ -163,8 +163,8 @@ def _etag(response: aiohttp.ClientResponse) -> str:
     return etag
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> AnswerError:
-    text = await read_text(response, _MOST_ERROR)
+async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerError:
+    text = url.hidden_in(await read_text(response, _MOST_ERROR))
     return AnswerError(
         s3_error(response.status, text),
         retry_after=retry_after(response),
