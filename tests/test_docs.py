@@ -36,6 +36,24 @@ def test_an_example_runs(code: str, tmp_path: Path) -> None:
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"]:
+    for page in [
+        *PAGES,
+        ROOT / "SECURITY.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "benchmarks" / "README.md",
+    ]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_promise_of_security_is_held_by_tests_that_exist() -> None:
+    promises = [line for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("| ")][2:]
+    assert len(promises) > 6
+    for promise in promises:
+        held_by = promise.split(" | ")[1]
+        files = re.findall(r"`(tests/[^`]+\.py)`", held_by)
+        assert files
+        code = "".join((ROOT / file).read_text() for file in files)
+        for name in re.findall(r"`(test_[^`]+)`", held_by):
+            assert f"def {name}(" in code, name

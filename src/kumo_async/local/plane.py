@@ -227,6 +227,10 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise
+    # A name means what this machine's settings say, so what counts is the address that came of it.
+    if not is_loopback(listener.getsockname()[0]):
+        listener.close()
+        raise ConfigurationError(f"host {host!r} does not lead to a loopback address here.")
     return listener
 
 

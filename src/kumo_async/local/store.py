@@ -201,8 +201,8 @@ class Store:
         where = "file_type = ? AND (name = ? OR (? AND table_name = ?))"
         values = (file_type, name, partitions, name)
         with self._index.write() as index:
-            files = index.execute(f"SELECT file FROM objects WHERE {where}", values).fetchall()  # noqa: S608 - constant
-            index.execute(f"DELETE FROM objects WHERE {where}", values)  # noqa: S608 - constant
+            files = index.execute(f"SELECT file FROM objects WHERE {where}", values).fetchall()  # noqa: S608 - constant  # nosec B608
+            index.execute(f"DELETE FROM objects WHERE {where}", values)  # noqa: S608 - constant  # nosec B608
         if not files:
             raise Refused(message=f"There is no uploaded file or table {name!r}.", status=404)
         self._remove(*(row["file"] for row in files))

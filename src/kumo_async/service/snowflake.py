@@ -15,7 +15,7 @@ __all__ = ["SESSION_TOKEN", "snowflake_headers"]
 
 #: Where Snowflake keeps a container's token, and renews it every few minutes:
 #: https://docs.snowflake.com/en/developer-guide/snowpark-container-services/spcs-execute-sql
-SESSION_TOKEN = "/snowflake/session/token"  # noqa: S105  # nosec B105 - a path
+SESSION_TOKEN = "/snowflake/session/token"  # noqa: S105 - a path  # nosec B105
 
 _MOST_TOKEN = 64 * 1024
 
