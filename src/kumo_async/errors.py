@@ -7,7 +7,7 @@
     ├── TableNotFoundError (ValueError)    there is no table of that name behind the connector
     ├── UploadError                        a part or a commit failed; says what the table's state is now
     └── ServiceError                       the service refused a call, or answered what it may not
-        ├── AuthenticationError            it does not accept the key
+        ├── AuthenticationError            it does not accept the key, or there are no headers to show it
         └── ServiceUnavailableError        it could not be reached, or gave no good answer in all attempts
 
 Each error carries its facts as attributes, None where a fact does not apply, and its message says what to do. None of
@@ -98,7 +98,7 @@ class ServiceError(KumoError):
 
 
 class AuthenticationError(ServiceError):
-    """The service does not accept the API key."""
+    """The service does not accept the API key or the token, or the headers provider gave none."""
 
 
 class ServiceUnavailableError(ServiceError):

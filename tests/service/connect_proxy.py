@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketStream, TaskGroup
+from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.tls import TLSListener
 
 GOOD = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -35,7 +37,7 @@ class ConnectProxy:
     def url(self) -> str:
         return f"http://{f'{self.user}@' if self.user else ''}127.0.0.1:{self.port}"
 
-    async def serve(self, client: SocketStream) -> None:
+    async def serve(self, client: ByteStream) -> None:
         reader = BufferedByteReceiveStream(client)
         with suppress(anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead):
             async with client:
@@ -76,11 +78,16 @@ async def _pump(source: ByteStream, target: ByteStream, group: TaskGroup) -> Non
 
 
 @asynccontextmanager
-async def proxying(user: str | None = None, status: str | None = None) -> AsyncIterator[ConnectProxy]:
-    """Run a proxy."""
+async def proxying(
+    user: str | None = None, status: str | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ConnectProxy]:
+    """Run a proxy, with `tls` one that is spoken to over TLS itself."""
     proxy = ConnectProxy(user, status)
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         proxy.port = int(listener.extra(SocketAttribute.local_port))
-        group.start_soon(listener.serve, proxy.serve)
+        doors: Listener[ByteStream] = listener
+        if tls is not None:
+            doors = TLSListener(listener, tls, standard_compatible=False)
+        group.start_soon(doors.serve, proxy.serve)
         yield proxy
         group.cancel_scope.cancel()

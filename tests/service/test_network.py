@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import socket
 import ssl
 import traceback
 from collections.abc import AsyncIterator
@@ -183,6 +184,15 @@ def test_a_file_without_authorities_is_refused_at_once(tmp_path: Path, content: 
     assert caught.value.path == str(path)
 
 
+def test_init_makes_no_connection(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection, or a look-up of a name")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    kumo_async.init("https://acme.example/api", "k", group="g", project="p", ca_file=authority.file, proxy="http://h:1")
+
+
 # Proxies
 
 
@@ -209,6 +219,17 @@ async def test_both_planes_are_reached_through_the_proxy_with_tls_verified_throu
         }
     for request in [*front.control, *front.storage]:
         assert "Proxy-Authorization" not in request.headers
+
+
+async def test_a_proxy_may_be_spoken_to_over_tls_and_is_verified_as_well(world: World, authority: Authority) -> None:
+    await world.front(authority.server(*NAMES), hosts=NAMES)
+    async with proxying(tls=authority.server("127.0.0.1")) as proxy:
+        await world.upload(ca_file=authority.file, proxy=f"https://127.0.0.1:{proxy.port}")
+        assert len(proxy.asked) > 1
+    async with proxying(tls=authority.server("other.test")) as proxy:
+        with pytest.raises(ServiceError, match="cannot be verified"):
+            await world.upload(ca_file=authority.file, proxy=f"https://127.0.0.1:{proxy.port}")
+        assert proxy.asked == []
 
 
 async def test_a_proxy_that_shows_its_own_certificate_is_found_out(world: World, authority: Authority) -> None:
