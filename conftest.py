@@ -18,6 +18,7 @@ def _example_world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: 
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUMO_API_ENDPOINT", f"local:{tmp_path / 'plane'}")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(kumo_async.client, "_default", None)
     pq.write_table(pa.table({"id": [1, 2, 3], "name": ["Ada", "Grace", "Edsger"]}), "users.parquet")
     Path("orders.csv").write_text("id,amount\n1,9.50\n2,12.25\n3,7.00\n")

@@ -42,6 +42,13 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kumo_async.client, "_from_environment", None)
 
 
+@pytest.fixture(autouse=True)
+def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state directory of the test alone, as for child processes; return where the journals are."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "kumo-async" / "uploads"
+
+
 @pytest.fixture
 async def plane(tmp_path: Path) -> AsyncIterator[LocalDataPlane]:
     """A data plane of its own for each test."""

@@ -111,7 +111,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
         "except SystemExit: print({'pyarrow', 'pandas', 'aiohttp', 'numpy', 'rich'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("demo", "upload", "ls", "show", "head", "delete", "serve"):
+    for command in ("demo", "upload", "ls", "show", "head", "delete", "recover", "serve"):
         assert f"\n  {command}" in done.stdout
     assert done.stdout.endswith("set()\n")
 
@@ -120,8 +120,8 @@ def test_alone_it_shows_help(run: Run) -> None:
     assert "Commands:" in run(code=2).output
 
 
-@pytest.mark.parametrize("command", ["demo", "upload", "ls", "show", "head", "delete", "serve"])
-def test_each_help_has_an_example_and_no_option_for_a_key(run: Run, command: str) -> None:
+@pytest.mark.parametrize("command", ["demo", "upload", "ls", "show", "head", "delete", "recover", "serve"])
+def test_each_help_has_an_example_and_no_option_for_the_workspace_key(run: Run, command: str) -> None:
     shown = run(command, "--help").stdout
     assert f"Example: kumo-async {command}" in shown
     assert "--verbose" in shown

@@ -33,9 +33,11 @@ LAYERS = {
     "client": VALUES | {"service", "upload"},
     "source_table": VALUES | {"blocking", "connector", "service"},
     "connector": VALUES | {"blocking", "client", "formats", "source_table", "upload"},
+    "recovery": VALUES | {"blocking", "client", "upload"},
     "tables": VALUES | {"connector", "sources"},
-    "__init__": VALUES | {"client", "connector", "source_table", "tables"},
-    "cli": VALUES | {"client", "connector", "formats", "local", "service", "source_table", "sources", "tables"},
+    "__init__": VALUES | {"client", "connector", "recovery", "source_table", "tables"},
+    "cli": VALUES
+    | {"client", "connector", "formats", "local", "recovery", "service", "source_table", "sources", "tables"},
     "__main__": {"cli"},
 }
 

@@ -2,8 +2,9 @@
 
     cli                    the command line
     connector, tables      what the user calls; source_table what comes back, client whom it talks to
+    recovery               uploads that were interrupted: listed, finished, discarded
     blocking               the one bridge from blocking code to the event loop
-    upload                 plan, pipeline, transfer, commit: the way of a table
+    upload                 plan, pipeline, transfer, journal, commit: the way of a table
     sources                Parquet and CSV files as partitions made of byte ranges
     formats                knowledge of the formats, without I/O
     service                the Kumo data plane over HTTP
@@ -32,6 +33,7 @@ from .events import (
     CommitStarted,
     Event,
     Observer,
+    PartitionResumed,
     PartitionStarted,
     PartitionStored,
     RetryScheduled,
@@ -40,7 +42,8 @@ from .events import (
     UploadStarted,
 )
 from .options import CsvOptions, UploadOptions
-from .report import PartitionReport, UploadPlan, UploadReport
+from .recovery import recover_uploads, recover_uploads_async, unfinished_uploads, unfinished_uploads_async
+from .report import PartitionReport, UnfinishedUpload, UploadPlan, UploadReport
 from .source_table import SourceTable
 from .tables import delete_uploaded_table, replace_table, upload_table
 
@@ -56,12 +59,18 @@ __all__ = [  # noqa: RUF022
     "upload_table",
     "delete_uploaded_table",
     "replace_table",
+    # After a crash
+    "recover_uploads",
+    "recover_uploads_async",
+    "unfinished_uploads",
+    "unfinished_uploads_async",
     # Options and results
     "UploadOptions",
     "CsvOptions",
     "UploadPlan",
     "UploadReport",
     "PartitionReport",
+    "UnfinishedUpload",
     # Events
     "Observer",
     "Event",
@@ -70,6 +79,7 @@ __all__ = [  # noqa: RUF022
     "BytesSent",
     "RetryScheduled",
     "PartitionStored",
+    "PartitionResumed",
     "CommitStarted",
     "UploadCommitted",
     "UploadFailed",

@@ -105,8 +105,8 @@ class FileUploadConnector:
         from .upload.pipeline import UploadRequest, upload
 
         options = UploadOptions() if options is None else options
-        request = UploadRequest(name, path, self._file_type, auto_partition, partition_size_mb, options)
-
+        kind, endpoint = self._file_type, self.client.endpoint
+        request = UploadRequest(name, path, kind, auto_partition, partition_size_mb, options, endpoint)
         with no_groups():
             async with self.client.connected() as connection:
                 return await upload(connection.session, connection.limits, request, notifier(observer))
@@ -126,6 +126,10 @@ class FileUploadConnector:
         A file over 1000 MiB is cut into partitions, between row groups or records, without changing a byte of the data.
         Column names that Kumo does not take are renamed. A table of that name is replaced: afterwards it has exactly
         the rows of the file. If anything fails before the commit, the old table is still as it was.
+
+        An upload that failed, or whose process died, is resumed by the same call: with the same arguments, for a file
+        that did not change meanwhile. What was stored is not sent again, and a commit that had begun is finished. See
+        `UploadOptions.resume`, and `recover_uploads` for tables that are not uploaded again.
 
         Args:
             name: The table's name in Kumo.
@@ -168,13 +172,12 @@ class FileUploadConnector:
         options: UploadOptions | None = None,
     ) -> UploadPlan:
         """Return what an upload would send. The async twin of `plan`; see there."""
-        from .upload.pipeline import UploadRequest, plan
+        from .upload.pipeline import UploadRequest, look
 
         options = UploadOptions() if options is None else options
         request = UploadRequest(name, path, self._file_type, auto_partition, partition_size_mb, options)
-
         with no_groups():
-            return await plan(request)
+            return await look(request)
 
     def plan(
         self,
@@ -221,10 +224,10 @@ class FileUploadConnector:
                 f"FileUploadConnector(file_type={file_type!r}).",
                 table=name,
             )
-        from .upload.replace import remove_table
+        from .upload.recovery import delete_table
 
         async with self.client.connected() as connection:
-            if not await remove_table(connection.session.control, self.name, name, self._file_type):
+            if not await delete_table(connection.session, connection.limits, self.client.endpoint, self.name, name):
                 raise self._not_found(name)
 
     def delete(self, name: str, file_type: str | None = None) -> None:

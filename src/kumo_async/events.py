@@ -18,6 +18,7 @@ __all__ = [
     "CommitStarted",
     "Event",
     "Observer",
+    "PartitionResumed",
     "PartitionStarted",
     "PartitionStored",
     "RetryScheduled",
@@ -116,6 +117,21 @@ class PartitionStored(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartitionResumed(Event):
+    """A partition was stored by an earlier run of the same upload, and is not sent again.
+
+    Attributes:
+        partition: The partition's name in Kumo.
+        size: Its size in bytes.
+        rows: Its number of rows.
+    """
+
+    partition: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommitStarted(Event):
     """Every part of every partition is stored and the source is unchanged; the table is now made visible.
 
@@ -193,6 +209,8 @@ def _log(event: Event) -> None:
             logger.info("Table %r: %s failed and is tried again: %s", event.table, event.call, event.reason)
         case PartitionStored():
             logger.debug("Table %r: partition %s is stored", event.table, event.partition)
+        case PartitionResumed():
+            logger.info("Table %r: partition %s was stored before, and is not sent again", event.table, event.partition)
         case UploadCommitted(report=report):
             logger.info("Committed: %s", report)
         case UploadFailed(error=error):

@@ -191,6 +191,13 @@ class UploadOptions:
         convert: ``"parquet"`` to have a CSV file uploaded as Parquet, through a Parquet connector. The file is read
             twice: for the types that keep every value, or to check those of `CsvOptions.types`, before anything is
             sent, and to be encoded. Default None: a CSV file is uploaded as it is, through a CSV connector.
+        resume: Whether to go on where an earlier call with the same arguments, for the same unchanged file, has failed
+            or died. Default True. With False what it has stored is sent again; a commit that it had begun is finished
+            first either way.
+        journal_dir: Directory of the journals that make that possible; made where it is missing. They name tables,
+            files and upload ids, never a URL or a key, and only their owner can read them. Default None: the user's
+            state directory, ``~/.local/state/kumo-async/uploads`` on Linux. Where it cannot be written, uploads work,
+            and warn in their report.
 
     Raises:
         ConfigurationError: If a value is not of the right type or outside its range.
@@ -213,6 +220,8 @@ class UploadOptions:
     on_unsupported: Literal["cast", "error"] = "cast"
     csv: CsvOptions = field(default=CsvOptions())
     convert: Literal["parquet"] | None = None
+    resume: bool = True
+    journal_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         _check_int("partition_threshold", self.partition_threshold, 0)
@@ -241,9 +250,25 @@ class UploadOptions:
                 "CsvOptions.types and null_values change what a CSV file becomes as Parquet, and need "
                 "UploadOptions(convert='parquet')."
             )
+        if not isinstance(self.resume, bool):
+            raise ConfigurationError(f"UploadOptions.resume must be True or False; got {self.resume!r}.")
+        check_journal_dir(self.journal_dir)
 
     def __repr__(self) -> str:
         return _repr(self)
+
+
+def check_journal_dir(given: object) -> None:
+    """Raise unless `given` can name a directory, or is None.
+
+    Raises:
+        ConfigurationError: If it is of another type, or empty.
+
+    Example:
+        >>> check_journal_dir("/var/lib/journals")
+    """
+    if given is not None and not (isinstance(given, str | os.PathLike) and os.fspath(given)):
+        raise ConfigurationError(f"journal_dir must be the path of a directory; got {given!r}.")
 
 
 def check_partition_size_mb(value: object) -> int:

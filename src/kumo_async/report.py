@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
-__all__ = ["PartitionReport", "UploadPlan", "UploadReport", "format_bytes"]
+__all__ = ["PartitionReport", "UnfinishedUpload", "UploadPlan", "UploadReport", "format_bytes"]
 
 
 #: Columns whose types are printed; `column_types` has all of them.
@@ -67,11 +68,13 @@ class PartitionReport:
         name: The object's name in Kumo.
         size: Its size in bytes.
         rows: Its number of rows.
+        resumed: Whether an earlier run of the same upload had stored it, so that it was not sent again.
     """
 
     name: str
     size: int
     rows: int
+    resumed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,16 @@ class UploadReport:
         """Number of rows of all partitions together."""
         return sum(partition.rows for partition in self.partitions)
 
+    @property
+    def resumed_partitions(self) -> int:
+        """Number of partitions that an earlier run of the same upload had stored."""
+        return sum(partition.resumed for partition in self.partitions)
+
+    @property
+    def resumed_bytes(self) -> int:
+        """Size of those partitions together, in bytes: what was not sent again."""
+        return sum(partition.size for partition in self.partitions if partition.resumed)
+
     def __str__(self) -> str:
         count = len(self.partitions)
         cut = "1 object" if count == 1 else f"{count} partitions"
@@ -127,22 +140,66 @@ class UploadReport:
             f"Table {self.table!r} ({self.file_type}): {self.rows:,} rows, {format_bytes(self.bytes)} in {cut}, "
             f"{self.seconds:.1f} s{rate}"
         )
-        return "\n".join([head, *_notes(self)])
+        return "\n".join([head, *self._resumed(), *_notes(self)])
+
+    def _resumed(self) -> list[str]:
+        count = self.resumed_partitions
+        stored = f"{count} of {len(self.partitions)} ({format_bytes(self.resumed_bytes)})"
+        return [f"  resumed: {stored} had been stored by an earlier call"] if count else []
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as a dict of plain values, fit for JSON, with the totals `bytes` and `rows`."""
+        """Return the report as a dict of plain values, fit for JSON, with the totals of its partitions."""
         return {
             "table": self.table,
             "file_type": self.file_type,
             "partitions": [asdict(partition) for partition in self.partitions],
             "bytes": self.bytes,
             "rows": self.rows,
+            "resumed_partitions": self.resumed_partitions,
+            "resumed_bytes": self.resumed_bytes,
             "seconds": self.seconds,
             "dialect": self.dialect,
             "renamed_columns": dict(self.renamed_columns),
             "column_types": dict(self.column_types),
             "warnings": list(self.warnings),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedUpload:
+    """An upload from this machine that has begun and not ended, and what became of it.
+
+    Attributes:
+        table: The table's name.
+        file_type: ``"parquet"`` or ``"csv"``.
+        endpoint: The service that it is for.
+        path: The source file.
+        started: When it was begun.
+        state: ``"sending"``: nothing has changed in Kumo, and the same call resumes it. ``"committing"``: the old table
+            may be gone, and the new one may be visible in part; it must be finished. ``"running"``: a process is at it.
+        partitions: How many partitions are stored.
+        bytes: Their size together, in bytes.
+        outcome: What `recover_uploads` did. ``"finished"``: the table is there, whole. ``"taken back"``: nothing of it
+            is visible, since the service no longer knew what had been stored; upload it again. ``"superseded"``: the
+            table was changed by others since and was left as it is. ``"discarded"``. ``"failed"``: see `problem`.
+            None: nothing.
+        problem: What went wrong.
+    """
+
+    table: str
+    file_type: str
+    endpoint: str
+    path: str
+    started: datetime
+    state: Literal["sending", "committing", "running"]
+    partitions: int
+    bytes: int
+    outcome: Literal["finished", "taken back", "superseded", "discarded", "failed"] | None = None
+    problem: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dict of plain values, fit for JSON; the time in ISO 8601."""
+        return {**asdict(self), "started": self.started.isoformat()}
 
 
 def format_bytes(count: float) -> str:

@@ -11,6 +11,7 @@ import typer
 from .._version import __version__
 from .border import Command
 from .demo import demo
+from .recover import recover
 from .serve import serve
 from .tables import delete, head, ls, show, upload
 
@@ -58,6 +59,7 @@ _add(ls, "kumo-async ls --type csv")
 _add(show, "kumo-async show orders")
 _add(head, "kumo-async head orders -n 20")
 _add(delete, "kumo-async delete orders --type csv --yes")
+_add(recover, "kumo-async recover --list")
 _add(serve, "kumo-async serve --root ./kumo --port 8123")
 
 

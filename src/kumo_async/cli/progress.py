@@ -25,6 +25,7 @@ from ..events import (
     CommitStarted,
     Event,
     Observer,
+    PartitionResumed,
     PartitionStored,
     RetryScheduled,
     UploadCommitted,
@@ -107,6 +108,9 @@ class UploadProgress:
         match event:
             case BytesSent(count=count):
                 self._progress.update(shown.task, advance=count)
+            case PartitionResumed(size=size):
+                shown.stored += 1
+                self._progress.update(shown.task, advance=size, state=shown.state)
             case PartitionStored():
                 shown.stored += 1
                 self._progress.update(shown.task, state=shown.state)

@@ -35,7 +35,7 @@ from .file_options import (
 )
 from .output import cell, escaped, new_table, on_terminal, print_json, stdout_console
 
-__all__ = ["delete", "head", "ls", "show", "upload"]
+__all__ = ["AsJson", "Url", "delete", "head", "ls", "show", "upload"]
 
 
 class FileType(StrEnum):
@@ -103,6 +103,9 @@ def upload(
     encoding: Encoding = None,
     no_header: NoHeader = False,
     column_names: ColumnNames = None,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Send all again, also what an earlier upload that failed has stored.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show what would be sent, with the first rows of a CSV file; send nothing."),
@@ -112,7 +115,10 @@ def upload(
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")] = False,
 ) -> None:
-    """Upload a file as a table. A table of that name and type is replaced, whole or not at all."""
+    """Upload a file as a table. A table of that name and type is replaced, whole or not at all.
+
+    The same command resumes an upload that failed or was killed.
+    """
     from .progress import live_progress
 
     kind = _type_of(path, file_type)
@@ -123,6 +129,7 @@ def upload(
         on_unsupported=on_unsupported.value,
         csv=csv,
         convert="parquet" if upload_as else None,
+        resume=not no_resume,
     )
     kind = FileType.parquet if upload_as else kind
     table, cut = name or _name_of(path), not no_auto_partition

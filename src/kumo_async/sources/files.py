@@ -95,11 +95,17 @@ class SourceFile:
 
     Every read is exact: a file that became shorter raises SourceChangedError. The file is never mapped into memory,
     so truncating it cannot kill the process.
+
+    Attributes:
+        path: Where it was found.
+        size: Its size in bytes when it was opened.
+        status: All that the system told of it then.
     """
 
     def __init__(self, path: Path, descriptor: int, status: os.stat_result) -> None:
         self.path = str(path)
         self.size = status.st_size
+        self.status = status
         self._descriptor = descriptor
         self._identity = _Identity.of(status)
         # Also closes a file whose opening was cancelled while a thread was at it.

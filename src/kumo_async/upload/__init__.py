@@ -1,1 +1,11 @@
-"""The way of a table: plan, limits, transfer, commit."""
+"""The way of a table: plan, limits, transfer, journal, commit.
+
+pipeline       one upload from its source to its report
+plan           how a table is named and cut
+transfer       phase one: a partition's parts are stored; limits says how much at once
+commit         phase two: the table becomes visible; replace takes the old one away
+journal        what an upload has noted: records, lines, states
+journal_files  journals on disk, and their locks
+journaling     the journal of a running upload
+recovery       what is done about uploads whose process died
+"""

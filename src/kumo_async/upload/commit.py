@@ -3,63 +3,171 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
 
 import anyio
 
-from ..errors import KumoError, ServiceError, UploadError
+from ..errors import ServiceError, UploadError
 from ..events import CommitStarted
-from ..service.messages import CompleteUpload
+from ..service.messages import CompleteUpload, file_type_of
 from ..shield import to_the_end
-from .replace import remove_table
+from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
+from .journaling import Journal, Journals
+from .limits import Limits
+from .replace import HalfRemovedError, remove_known_table, remove_table
 from .transfer import Receipt, Transfer
 
-__all__ = ["commit"]
+__all__ = ["ForgottenError", "Outcome", "changing", "commit", "roll_forward", "take_back"]
 
 logger = logging.getLogger("kumo_async")
 
-#: How many completes are under way at once.
+#: How many completes, or deletes, are under way at once.
 _BURST = 16
 
 
-async def commit(transfer: Transfer, file_type: str, receipts: Sequence[Receipt]) -> None:
+class ForgottenError(Exception):
+    """The service no longer knows uploads that were stored. Nothing is visible, and they must be sent again."""
+
+
+class Outcome(Enum):
+    """What became of a commit that was interrupted."""
+
+    FINISHED = "finished"  #: the table is there, whole
+    TAKEN_BACK = "taken back"  #: nothing of it is visible; what is missing must be sent again
+    SUPERSEDED = "superseded"  #: somebody else has changed the table since, and it is left as it is
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An object that was not completed.
+
+    Attributes:
+        name: Its name.
+        error: Why.
+        forgotten: Whether that is because the service no longer knows its upload.
+        open: Whether it may still become visible, since an answer was lost.
+    """
+
+    name: str
+    error: ServiceError
+    forgotten: bool = False
+    open: bool = False
+
+
+@asynccontextmanager
+async def changing(
+    limits: Limits, journals: Journals, endpoint: str, connector: str, table: str
+) -> AsyncIterator[None]:
+    """Be the only one who changes a table: in this client, and among this user's processes on this machine."""
+    async with limits.table(connector, table), journals.table(table_key(endpoint, connector, table)):
+        yield
+
+
+async def commit(transfer: Transfer, journals: Journals, journal: Journal, partitions: int) -> None:
     """Replace the table by the stored partitions.
 
-    The old table is deleted and every object completed. What cannot be completed is taken back as a whole: half a table
-    that is read as a whole one is worse than none. Once begun, a commit is not cancelled: it takes a moment, and a
-    request that the service has already got cannot be called back. Uploads of one client commit one table one after the
-    other, so that the last one wins whole.
+    It is noted in the journal, the old table is deleted and every object completed. What cannot be completed is taken
+    back as a whole: half a table that is read as a whole one is worse than none. Once begun, a commit is not cancelled:
+    it takes a moment, and a request that the service has already got cannot be called back. On one machine, tables are
+    committed one after the other, so that the last one wins whole.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
         ServiceError: If the old table could not be deleted; nothing of the new one is visible.
+        ForgottenError: If some partitions have to be sent again.
     """
-    async with transfer.limits.table(transfer.connector, transfer.table):
-        transfer.notify(CommitStarted(table=transfer.table, partitions=len(receipts)))
-        await to_the_end(lambda: _commit(transfer, file_type, receipts))
+    endpoint = journal.state.head.endpoint
+    async with changing(transfer.limits, journals, endpoint, transfer.connector, transfer.table):
+        transfer.notify(CommitStarted(table=transfer.table, partitions=partitions))
+        await to_the_end(lambda: _commit(transfer, journal, partitions))
 
 
-async def _commit(transfer: Transfer, file_type: str, receipts: Sequence[Receipt]) -> None:
-    await remove_table(transfer.session.control, transfer.connector, transfer.table, file_type)
-    failures = await _complete_all(transfer, receipts)
-    if failures:
-        raise _failure(transfer, failures, await _take_back(transfer, receipts)) from failures[0]
+async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
+    """Commit; the journal goes to the disk itself where a loss of power could leave half a table, or none, behind.
+
+    One new object where none was before is either visible or not, so that such a table does not wait for the disk.
+    """
+    control = transfer.session.control
+    old = await control.has_table(transfer.connector, transfer.table)
+    await journal.begin(partitions, sync=old)
+    if old:
+        try:
+            await remove_known_table(control, transfer.connector, transfer.table, file_type_of(transfer.connector))
+        except HalfRemovedError:
+            raise
+        except ServiceError:
+            await journal.note(Undone())
+            raise
+    await journal.note(Cleared(), sync=old or partitions > 1)
+    await _make_visible(transfer, journal)
 
 
-async def _complete_all(transfer: Transfer, receipts: Sequence[Receipt]) -> list[KumoError]:
-    """Complete every object; after a failure no more are begun. Return the failures."""
+async def roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
+    """Finish a commit whose process died. Needs the table's lock; once begun, it is not cancelled.
+
+    Raises:
+        UploadError: If it could not be finished; says what is visible now.
+        ServiceError: If the service refuses a call, or cannot be reached; the journal stays as it is.
+    """
+    return await to_the_end(lambda: _roll_forward(transfer, journal))
+
+
+async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
+    control, connector = transfer.session.control, transfer.connector
+    phase = journal.state.phase
+    if phase is Phase.UNDOING:
+        await take_back(transfer, journal)
+        return Outcome.TAKEN_BACK
+    if phase is Phase.BEGUN:
+        # Nothing was completed yet, so whatever is there is the old table or what is left of it.
+        await remove_table(control, connector, transfer.table, file_type_of(connector))
+        await journal.note(Cleared(), sync=True)
+    for name in sorted(journal.state.completed):
+        if not await control.has_table(connector, name):
+            await journal.finish()
+            return Outcome.SUPERSEDED
+    try:
+        await _make_visible(transfer, journal)
+    except ForgottenError:
+        return Outcome.TAKEN_BACK
+    return Outcome.FINISHED
+
+
+async def _make_visible(transfer: Transfer, journal: Journal) -> None:
+    state = journal.state
+    pending = [receipt for receipt in state.receipts if receipt.name not in state.completed]
+    # What was stored long ago may be gone, so it is tried first, while little or nothing is visible.
+    failures = await _complete_all(transfer, journal, [r for r in pending if r.name in journal.resumed])
+    if not failures:
+        failures = await _complete_all(transfer, journal, [r for r in pending if r.name not in journal.resumed])
+    if not failures:
+        await journal.finish()
+        return
+    void = {*state.completed, *(failure.name for failure in failures if not failure.open)}
+    await journal.note(Undoing(void=tuple(sorted(void))), sync=True)
+    left = await _take_back(transfer, journal)
+    if left or not all(failure.forgotten for failure in failures):
+        raise _failure(transfer, failures, left) from failures[0].error
+    raise ForgottenError(f"{failures[0].name}: {failures[0].error}")
+
+
+async def _complete_all(transfer: Transfer, journal: Journal, receipts: Sequence[Receipt]) -> list[_Failure]:
+    """Complete every object. After a failure no more are begun, unless it is that an upload is forgotten."""
     burst = anyio.CapacityLimiter(_BURST)
-    failures: list[KumoError] = []
+    failures: list[_Failure] = []
 
     async def one(receipt: Receipt) -> None:
         async with burst:
-            if failures:
+            if not all(failure.forgotten for failure in failures):
                 return
-            try:
-                await _complete(transfer, receipt)
-            except KumoError as error:
-                # Not raised: that would cancel requests which the service may carry out all the same.
-                failures.append(error)
+            # Not raised: that would cancel requests which the service may carry out all the same.
+            if (failure := await _complete(transfer, receipt)) is not None:
+                failures.append(failure)
+            else:
+                await journal.note(Completed(name=receipt.name))
 
     async with anyio.create_task_group() as group:
         for receipt in receipts:
@@ -67,7 +175,7 @@ async def _complete_all(transfer: Transfer, receipts: Sequence[Receipt]) -> list
     return failures
 
 
-async def _complete(transfer: Transfer, receipt: Receipt) -> None:
+async def _complete(transfer: Transfer, receipt: Receipt) -> _Failure | None:
     request = CompleteUpload(
         source_table_name=receipt.name,
         connector_id=transfer.connector,
@@ -75,36 +183,69 @@ async def _complete(transfer: Transfer, receipt: Receipt) -> None:
         upload_id=receipt.upload_id,
         parts_metadata=receipt.parts,
     )
-    control = transfer.session.control
+    retries = transfer.retries("complete", receipt.name)
     try:
-        await control.complete_upload(
-            request, transfer.options.max_attempts, transfer.retries("complete", receipt.name)
-        )
+        await transfer.session.control.complete_upload(request, transfer.options.max_attempts, retries)
     except ServiceError as error:
-        # A lost answer, or "not found" after one, says nothing about the object: only asking does. The old object was
-        # deleted before, so one that is there now is the new one.
-        ambiguous = error.status in (None, 404, 408) or error.status >= 500
-        if not ambiguous or not await control.has_table(transfer.connector, receipt.name):
-            raise
+        return await _asked(transfer, receipt.name, error)
+    return None
 
 
-async def _take_back(transfer: Transfer, receipts: Sequence[Receipt]) -> list[str]:
+async def _asked(transfer: Transfer, name: str, error: ServiceError) -> _Failure | None:
+    """Return what the failure of a complete means.
+
+    A lost answer, or "not found", which is what comes after one, says nothing about the object: only asking does. The
+    old object was deleted before, so one that is there now is the new one.
+    """
+    forgotten = error.status == 404 or "NoSuchUpload" in f"{error.code} {error}"
+    lost = error.status is None or error.status == 408 or error.status >= 500
+    if not forgotten and not lost:
+        return _Failure(name, error)
+    try:
+        there = await transfer.session.control.has_table(transfer.connector, name)
+    except ServiceError:
+        return _Failure(name, error, open=True)
+    return None if there else _Failure(name, error, forgotten, open=lost and not forgotten)
+
+
+async def take_back(transfer: Transfer, journal: Journal) -> None:
+    """Delete what an interrupted commit has made visible. Needs the table's lock; once begun, it is not cancelled.
+
+    Raises:
+        UploadError: If some of it may still be visible.
+    """
+    if journal.state.phase is Phase.CLEARED:
+        await journal.note(Undoing(void=tuple(sorted(journal.state.completed))), sync=True)
+    if left := await to_the_end(lambda: _take_back(transfer, journal)):
+        raise UploadError(f"Table {transfer.table!r} is there in part. {_left(left)}", table=transfer.table)
+
+
+async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
     """Delete whatever of the new table is visible; return the names of the objects that may still be."""
-    left = []
-    for receipt in receipts:
-        try:
-            await transfer.session.control.delete_object(transfer.connector, receipt.name)
-        except ServiceError as error:
-            logger.warning("Object %s could not be taken back: %s", receipt.name, error)
-            left.append(receipt.name)
-    return left
+    burst = anyio.CapacityLimiter(_BURST)
+    left: list[str] = []
+
+    async def one(name: str) -> None:
+        async with burst:
+            try:
+                await transfer.session.control.delete_object(transfer.connector, name)
+            except ServiceError as error:
+                logger.warning("Object %s could not be taken back: %s", name, error)
+                left.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in journal.state.names:
+            group.start_soon(one, name)
+    if not left:
+        await journal.note(Undone())
+    return sorted(left)
 
 
-def _failure(transfer: Transfer, failures: Sequence[KumoError], left: list[str]) -> UploadError:
-    error = failures[0]
+def _failure(transfer: Transfer, failures: Sequence[_Failure], left: list[str]) -> UploadError:
+    error = failures[0].error
     if left:
-        state = f"These objects may be visible and must be deleted: {', '.join(left)}."
-    elif any(failure.status is None for failure in failures):
+        state = _left(left)
+    elif any(failure.error.status is None for failure in failures):
         state = (
             "What had become visible was deleted again, but a request whose answer was lost may still take effect: "
             "look with has_table() before you upload it again."
@@ -117,4 +258,11 @@ def _failure(transfer: Transfer, failures: Sequence[KumoError], left: list[str])
         status=error.status,
         code=error.code,
         attempts=error.attempts,
+    )
+
+
+def _left(names: Sequence[str]) -> str:
+    return (
+        f"These objects may be visible and must be deleted: {', '.join(names)}. Another upload of the table from this "
+        f"machine does that, and `kumo-async recover`."
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 
 import anyio
 
-from ..errors import ConfigurationError, SourceError, no_groups
-from ..events import Notify, UploadCommitted, UploadFailed, UploadStarted
+from ..errors import ConfigurationError, KumoError, SourceError, UploadError, no_groups
+from ..events import Notify, PartitionResumed, RetryScheduled, UploadCommitted, UploadFailed, UploadStarted
 from ..formats.names import check_table_name
 from ..options import UploadOptions, check_partition_size_mb
 from ..report import PartitionReport, UploadPlan, UploadReport
@@ -18,17 +18,26 @@ from ..service.messages import connector_id
 from ..service.session import Session
 from ..sources import Source, open_source
 from ..sources.files import Partition
-from .commit import commit
+from .commit import ForgottenError, commit
+from .journal import Stored
+from .journaling import Journal, Journals, fingerprint, head_of
 from .limits import Limits
 from .plan import partition_name, partition_size, size_warnings
-from .transfer import Receipt, Transfer
+from .recovery import finish_interrupted
+from .transfer import Transfer
 
-__all__ = ["UploadRequest", "plan", "upload"]
+__all__ = ["UploadRequest", "look", "upload"]
+
+#: How often a table is sent and committed at the most, if the service forgets what it has stored.
+MOST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class UploadRequest:
     """What the user asked for, checked as far as it can be without looking at the file.
+
+    Attributes:
+        endpoint: The service that the table goes to; nothing where the file is only looked at.
 
     Raises:
         ConfigurationError: If the table's name, the size or the options cannot be used.
@@ -40,6 +49,7 @@ class UploadRequest:
     auto_partition: bool
     partition_size_mb: int
     options: UploadOptions
+    endpoint: str = ""
 
     def __post_init__(self) -> None:
         check_table_name(self.table)
@@ -55,10 +65,10 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
     Raises:
         KumoError: See `FileUploadConnector.upload`.
     """
-    begin = time.monotonic()
+    connector = connector_id(request.file_type)
+    transfer = Transfer(session, limits, request.options, notify, request.table, connector)
     try:
-        async with open_source(request.path, request.file_type, request.options) as source:
-            report = await _upload(session, limits, request, source, notify, begin)
+        report = await _rounds(transfer, request, time.monotonic())
     except BaseException as error:
         notify(UploadFailed(table=request.table, error=error))
         raise
@@ -66,7 +76,7 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
     return report
 
 
-async def plan(request: UploadRequest) -> UploadPlan:
+async def look(request: UploadRequest) -> UploadPlan:
     """Look at one file, and return what would be sent, with a sample of it.
 
     Raises:
@@ -76,27 +86,74 @@ async def plan(request: UploadRequest) -> UploadPlan:
         return replace(plan_upload(request, source), sample=source.sample)
 
 
-async def _upload(
-    session: Session, limits: Limits, request: UploadRequest, source: Source, notify: Notify, begin: float
-) -> UploadReport:
-    planned = plan_upload(request, source)
-    notify(UploadStarted(table=request.table, plan=planned))
-    connector = connector_id(request.file_type)
-    transfer = Transfer(session, limits, request.options, notify, request.table, connector)
-    receipts = await _send_all(transfer, request.file_type, source, planned.partition_size)
+async def _rounds(transfer: Transfer, request: UploadRequest, begin: float) -> UploadReport:
+    """Upload the table; once more where the service turns out, in the commit, to have forgotten what was stored."""
+    for number in range(1, MOST_ROUNDS + 1):
+        try:
+            return await _round(transfer, request, begin, again=number > 1)
+        except ForgottenError as forgotten:
+            last = forgotten
+            transfer.notify(RetryScheduled(table=request.table, call="commit", attempt=number, reason=str(last)))
+        except KumoError as error:
+            if number == 1:
+                raise
+            raise _unfinished(request.table, f"sending them again failed: {error}") from error
+    raise _unfinished(request.table, f"so it was in each of {MOST_ROUNDS} rounds: {last}")
+
+
+def _unfinished(table: str, reason: str) -> UploadError:
+    return UploadError(
+        f"No table {table!r} is there now. In the commit the service no longer knew uploads that had been stored, and "
+        f"{reason} Upload it again.",
+        table=table,
+    )
+
+
+async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, again: bool) -> UploadReport:
+    async with open_source(request.path, request.file_type, request.options) as source:
+        plan = plan_upload(request, source)
+        if not again:
+            transfer.notify(UploadStarted(table=request.table, plan=plan))
+        journals = await Journals.open(request.options.journal_dir)
+        head = head_of(request.endpoint, plan, source.file, request.options)
+        resume = again or request.options.resume
+        journal = await finish_interrupted(transfer, journals, head)
+        if journal is None or not resume:
+            journal = await journals.claim(head, resume=resume)
+            with closing(journal):
+                await _send_and_commit(transfer, journals, journal, source, plan)
+        return _report(source, plan, journal, time.monotonic() - begin)
+
+
+async def _send_and_commit(
+    transfer: Transfer, journals: Journals, journal: Journal, source: Source, plan: UploadPlan
+) -> None:
+    partitions = await _send_all(transfer, journal, source, plan)
     await source.file.check_unchanged()
-    await commit(transfer, request.file_type, receipts)
+    await commit(transfer, journals, journal, partitions)
+
+
+def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) -> UploadReport:
+    receipts, resumed = journal.state.receipts, journal.resumed
     # What a compressed file holds is known only now.
     sent = sum(receipt.size for receipt in receipts)
+    warnings = [*source.warnings, *size_warnings(sent, plan.file_type, plan.partition_size)]
+    if journal.problem is not None:
+        warnings.append(
+            f"No journal of this upload could be kept, so that it could not have been resumed: {journal.problem}. "
+            f"UploadOptions.journal_dir names another directory."
+        )
     return UploadReport(
-        table=request.table,
-        file_type=request.file_type,
-        partitions=tuple(PartitionReport(name=r.name, size=r.size, rows=r.rows) for r in receipts),
-        seconds=time.monotonic() - begin,
-        dialect=planned.dialect,
-        renamed_columns=planned.renamed_columns,
-        column_types=planned.column_types,
-        warnings=(*source.warnings, *size_warnings(sent, request.file_type, planned.partition_size)),
+        table=plan.table,
+        file_type=plan.file_type,
+        partitions=tuple(
+            PartitionReport(name=r.name, size=r.size, rows=r.rows, resumed=r.name in resumed) for r in receipts
+        ),
+        seconds=seconds,
+        dialect=plan.dialect,
+        renamed_columns=plan.renamed_columns,
+        column_types=plan.column_types,
+        warnings=tuple(warnings),
     )
 
 
@@ -129,24 +186,38 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
     )
 
 
-async def _send_all(transfer: Transfer, file_type: str, source: Source, size: int | None) -> list[Receipt]:
-    """Store all partitions; the next one is planned while those before it are being sent."""
-    receipts: dict[int, Receipt] = {}
+async def _send_all(transfer: Transfer, journal: Journal, source: Source, plan: UploadPlan) -> int:
+    """Store all partitions and return their number; the next one is planned while those before it are being sent."""
+    size = plan.partition_size
 
     async def send(number: int, partition: Partition) -> None:
         try:
-            name = partition_name(transfer.table, file_type, None if size is None else number)
-            receipts[number] = await transfer.send(name, partition)
+            name = partition_name(plan.table, plan.file_type, None if size is None else number)
+            await _store(transfer, journal, source, name, partition)
         finally:
             transfer.limits.partitions.release()
 
+    number = 0
     with no_groups():
         async with aclosing(source.partitions(size)) as partitions, anyio.create_task_group() as group:
-            number = 0
             async for partition in partitions:
                 number += 1
                 await transfer.limits.partitions.acquire(transfer.options.max_concurrent_partitions)
                 group.start_soon(send, number, partition)
-    if not receipts:
+    if not number:
         raise SourceError(f"{source.file.path} has no rows; a table needs at least one.", path=source.file.path)
-    return [receipts[number] for number in sorted(receipts)]
+    return number
+
+
+async def _store(transfer: Transfer, journal: Journal, source: Source, name: str, partition: Partition) -> None:
+    """Have a partition stored, and noted: by sending it, unless an earlier run has sent just the same."""
+    known = journal.state.stored.get(name)
+    if known is not None and known.receipt.size == partition.size:
+        same = known.content == await fingerprint(partition, source.file)
+        if same and known.receipt.rows == await partition.row_count():
+            transfer.notify(
+                PartitionResumed(table=transfer.table, partition=name, size=partition.size, rows=known.receipt.rows)
+            )
+            return
+    receipt = await transfer.send(name, partition)
+    await journal.note(Stored(receipt=receipt, content=await fingerprint(partition, source.file)))

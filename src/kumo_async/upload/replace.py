@@ -13,7 +13,7 @@ from ..service.control import ControlPlane
 from ..shield import to_the_end
 from .plan import partition_name
 
-__all__ = ["remove_table"]
+__all__ = ["HalfRemovedError", "remove_known_table", "remove_table"]
 
 #: The highest partition number that is looked for: 300 GB, the most that Kumo documents, in partitions of 100 MiB, and
 #: room for as many again.
@@ -23,19 +23,25 @@ _LAST_PARTITION = 6000
 _AT_ONCE = 16
 
 
+class HalfRemovedError(ServiceError):
+    """Some of a table's partitions may be gone, and others are there."""
+
+
 async def remove_table(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
     """Delete a table with all its objects; return whether there was one. Once begun, it is not cancelled.
 
     Raises:
-        ServiceError: If the service refuses, or the table is still there afterwards; says whether it is whole.
+        ServiceError: If the service refuses; the table is as it was.
+        HalfRemovedError: If that happens halfway, or the table is still there afterwards.
     """
     if not await control.has_table(connector, table):
         return False
-    await to_the_end(lambda: _remove(control, connector, table, file_type))
+    await to_the_end(lambda: remove_known_table(control, connector, table, file_type))
     return True
 
 
-async def _remove(control: ControlPlane, connector: str, table: str, file_type: str) -> None:
+async def remove_known_table(control: ControlPlane, connector: str, table: str, file_type: str) -> None:
+    """Delete a table that is known to be there; see `remove_table`."""
     # Where this is refused, nothing has happened yet.
     await control.delete_object(connector, table)
     try:
@@ -44,7 +50,7 @@ async def _remove(control: ControlPlane, connector: str, table: str, file_type: 
                 return
             await _delete_partitions(control, connector, table, file_type, range(first, first + _AT_ONCE))
     except ServiceError as error:
-        raise ServiceError(
+        raise HalfRemovedError(
             f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
             f"upload it again.",
             table=table,
@@ -52,7 +58,7 @@ async def _remove(control: ControlPlane, connector: str, table: str, file_type: 
             code=error.code,
             attempts=error.attempts,
         ) from error
-    raise ServiceError(
+    raise HalfRemovedError(
         f"The service still shows table {table!r} after everything that can belong to it was deleted. Delete it in "
         f"Kumo, and try again.",
         table=table,

@@ -1,0 +1,81 @@
+"""recover: what is done about uploads whose process died."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ..client import KumoClient
+from ..errors import ConfigurationError
+from ..recovery import recover_uploads, unfinished_uploads
+from ..report import UnfinishedUpload, format_bytes
+from .border import FAILED
+from .output import cell, escaped, new_table, print_json, stdout_console
+from .tables import AsJson, Url
+
+__all__ = ["recover"]
+
+_NEEDS_THE_USER = ("failed", "taken back")
+
+
+def recover(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only uploads of the tables of this name.")
+    ] = None,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Only list what is there, for all services; ask none of them.")
+    ] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Forget the uploads; delete what their commits have made visible.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Finish uploads from this machine whose process died in their commit, and list those that can be resumed.
+
+    An upload that died earlier has changed nothing: the same `kumo-async upload` resumes it. Exit code 1: some table
+    could not be finished, and must be uploaded again or recovered later.
+    """
+    found = [each for each in unfinished_uploads() if name in (None, each.table)]
+    if found and not only_list:
+        if discard:
+            _confirm(len(found), yes=yes)
+        client = KumoClient(url=url)
+        others = [each for each in found if each.endpoint != client.endpoint]
+        found = recover_uploads(name, discard=discard, client=client)
+        if others:
+            typer.echo(f"Uploads to other services: {len(others)}. --list shows them, --url reaches them.", err=True)
+    _print(found, as_json=as_json)
+    if any(each.outcome in _NEEDS_THE_USER for each in found):
+        raise typer.Exit(FAILED)
+
+
+def _confirm(count: int, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError("Discarding asks first, and there is no terminal to ask on. Give --yes.")
+    typer.confirm(f"Discard {count} unfinished upload{'s' if count > 1 else ''}?", abort=True, err=True)
+
+
+def _print(found: Sequence[UnfinishedUpload], *, as_json: bool) -> None:
+    if as_json:
+        print_json([each.to_dict() for each in found])
+        return
+    if not found:
+        typer.echo("There are no unfinished uploads.", err=True)
+        return
+    table = new_table("table", "type", "state", "stored", "started", "source", "outcome")
+    for each in found:
+        stored = f"{each.partitions} ({format_bytes(each.bytes)})"
+        started = each.started.astimezone().strftime("%Y-%m-%d %H:%M")
+        outcome = each.outcome or ("same upload resumes it" if each.state == "sending" else "")
+        table.add_row(*map(cell, (each.table, each.file_type, each.state, stored, started, each.path, outcome)))
+    stdout_console().print(table)
+    for each in found:
+        if each.problem is not None:
+            typer.echo(escaped(f"{each.table}: {each.problem}"), err=True)

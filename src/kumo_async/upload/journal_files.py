@@ -1,0 +1,298 @@
+"""Journals as files, of which each is locked by the upload that writes it. All of this blocks: worker threads only.
+
+    <state directory>/
+      <table>-<id>.journal    one upload each, mode 0600; see `journal`
+      <table>.lock            held while the table is being changed
+
+The locks are the kernel's (flock), so they are gone when their process is, however it died:
+https://man7.org/linux/man-pages/man2/flock.2.html
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import secrets
+import stat
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import platformdirs
+
+from .journal import Head, JournalError, JournalState, Phase
+from .journal_lines import decode, encode
+
+__all__ = [
+    "EXPIRY_SECONDS",
+    "Interrupted",
+    "LockedFile",
+    "Unfinished",
+    "claim",
+    "interrupted",
+    "is_expired",
+    "journal_folder",
+    "journals",
+    "lock",
+    "survey",
+]
+
+logger = logging.getLogger("kumo_async")
+
+#: What an upload has stored is taken to be gone after this time. It is what AWS recommends for the rule by which a
+#: bucket removes unfinished uploads:
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpu-abort-incomplete-mpu-lifecycle-config.html
+EXPIRY_SECONDS = 7 * 24 * 3600
+
+#: Most bytes of a journal that are read. The 3000 partitions of the largest table that Kumo documents, in parts of
+#: 5 MiB, take a tenth of it.
+_MOST_BYTES = 64 * 1024**2
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class LockedFile:
+    """A file that this process has locked. It is closed, and with that unlocked, once nothing refers to it any more."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        # Also closes a file whose opening was cancelled while a thread was at it.
+        self.close = weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def acquire(cls, path: Path, *, create: bool = False) -> LockedFile | None:
+        """Open and lock a file; None if it is in use, or not there.
+
+        Raises:
+            OSError: If it cannot be opened or locked, or somebody else could have written it.
+        """
+        while True:
+            try:
+                descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
+            except FileNotFoundError:
+                return None
+            file = cls(path, descriptor)
+            try:
+                _check_ours(os.fstat(descriptor), path, stat.S_ISREG)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return None
+            except OSError:
+                file.close()
+                raise
+            if file._is_there():
+                return file
+            # Whoever had it before has removed it between our opening and our locking.
+            file.close()
+            if not create:
+                return None
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
+        except FileNotFoundError:
+            return False
+
+    def append(self, line: bytes, *, sync: bool) -> None:
+        """Write a line; with `sync`, it and all before it survive a loss of power as well."""
+        if os.write(self._descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        if sync:
+            os.fsync(self._descriptor)
+            _sync_folder(self.path.parent)
+
+    def state(self) -> JournalState:
+        """Read what the file says as a journal, and drop a last line that was not written to its end.
+
+        Raises:
+            JournalError: If it is not to be trusted.
+            OSError: If it cannot be read.
+        """
+        state, length = _read(self.path, self._descriptor)
+        if length != os.fstat(self._descriptor).st_size:
+            os.ftruncate(self._descriptor, length)
+        return state
+
+    def remove(self) -> None:
+        """Remove and close the file."""
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            self.close()
+
+
+def journal_folder(given: str | os.PathLike[str] | None) -> Path:
+    """Return the directory of the journals, and make it where it is missing.
+
+    Raises:
+        OSError: If it cannot be used, or somebody else may write there.
+    """
+    folder = Path(given) if given is not None else platformdirs.user_state_path("kumo-async") / "uploads"
+    if given is None and not folder.is_absolute():
+        raise OSError(errno.ENOENT, "there is no home directory", str(folder))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_ours(folder.stat(), folder, stat.S_ISDIR)
+    return folder
+
+
+def lock(folder: Path, key: str) -> LockedFile | None:
+    """Lock a table on this machine; None if somebody else has it."""
+    return LockedFile.acquire(folder / f"{key}.lock", create=True)
+
+
+def journals(folder: Path, key: str = "") -> list[Path]:
+    """Return the journals of one table, or of all."""
+    return sorted(folder.glob(f"{key}*.journal"))
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A commit that has begun and not ended."""
+
+    path: Path
+    state: JournalState
+
+
+def interrupted(folder: Path, key: str) -> list[Interrupted]:
+    """Return a table's commits that have begun and not ended, save those that others replace.
+
+    One whose upload still runs is among them; to hold the table's lock is to know that there is none.
+    """
+    found = [each for each in map(_peek, journals(folder, key)) if each and each.state.phase is not Phase.SENDING]
+    replaced = {other for each in found for other in each.state.supersedes}
+    return [each for each in found if each.state.head.id not in replaced]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A journal that is there, and whether a running upload has it."""
+
+    path: Path
+    state: JournalState
+    running: bool
+
+
+def survey(folder: Path) -> list[Unfinished]:
+    """Return all journals that can be trusted."""
+    peeked = [each for each in map(_peek, journals(folder)) if each]
+    return [Unfinished(each.path, each.state, _is_locked(each.path)) for each in peeked]
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        file = LockedFile.acquire(path)
+    except OSError:
+        return True
+    if file is not None:
+        file.close()
+    return file is None
+
+
+def _peek(path: Path) -> Interrupted | None:
+    """Read a journal that may be another's at this moment."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        _check_ours(os.fstat(descriptor), path, stat.S_ISREG)
+        return Interrupted(path, _read(path, descriptor)[0])
+    except (OSError, JournalError) as error:
+        logger.warning("The journal %s is not used: %s", path, error)
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def claim(folder: Path, head: Head, *, resume: bool) -> tuple[LockedFile, JournalState]:
+    """Take over the journal of an earlier run of the same upload, or begin one. Discard those that are of no more use.
+
+    Args:
+        folder: The directory of the journals.
+        head: Which upload it is; its id is used for a new journal alone.
+        resume: Whether an earlier run may be taken over.
+
+    Raises:
+        OSError: If no journal can be written.
+    """
+    key = head.table_key
+    taken: tuple[LockedFile, JournalState] | None = None
+    for file, state in _unused(folder, key):
+        if state is not None and taken is None and resume and _may_go_on(state, head):
+            taken = file, state
+        elif _is_of_no_use(state, head):
+            file.remove()
+        else:
+            file.close()
+    return taken or _new(folder, head)
+
+
+def _unused(folder: Path, key: str) -> Iterator[tuple[LockedFile, JournalState | None]]:
+    """Lock and read the journals that no running upload has; None stands for one that cannot be trusted."""
+    for path in journals(folder, key):
+        with suppress(OSError):
+            if (file := LockedFile.acquire(path)) is None:
+                continue
+            try:
+                yield file, file.state()
+            except JournalError as error:
+                logger.warning("The journal %s is discarded: %s", path, error)
+                yield file, None
+
+
+def _may_go_on(state: JournalState, head: Head) -> bool:
+    return state.phase is Phase.SENDING and state.head == head and not is_expired(state)
+
+
+def _is_of_no_use(state: JournalState | None, head: Head) -> bool:
+    if state is None:
+        return True
+    # An interrupted commit must be finished or replaced, however old it is; both need the table's lock.
+    return state.phase is Phase.SENDING and (state.head.path == head.path or is_expired(state))
+
+
+def is_expired(state: JournalState) -> bool:
+    """Say whether what an upload has stored is probably gone."""
+    return time.time() - state.head.created > EXPIRY_SECONDS
+
+
+def _new(folder: Path, head: Head) -> tuple[LockedFile, JournalState]:
+    head = replace(head, id=secrets.token_hex(8), created=int(time.time()))
+    file = LockedFile.acquire(folder / f"{head.table_key}-{head.id}.journal", create=True)
+    if file is None:
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    file.append(encode(head), sync=False)
+    return file, JournalState(head)
+
+
+def _read(path: Path, descriptor: int) -> tuple[JournalState, int]:
+    size = os.fstat(descriptor).st_size
+    if size > _MOST_BYTES:
+        raise JournalError("it is larger than a journal can be")
+    state, length = decode(os.pread(descriptor, size, 0))
+    if path.name != f"{state.head.table_key}-{state.head.id}.journal":
+        raise JournalError("it is of another upload than its name says")
+    return state, length
+
+
+def _check_ours(status: os.stat_result, path: Path, is_kind: Callable[[int], bool]) -> None:
+    """Refuse what another user could have written: it says which objects become visible, and which are deleted."""
+    if not is_kind(status.st_mode):
+        raise OSError(errno.EINVAL, "not what it should be", str(path))
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EPERM, "another user may write to it", str(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

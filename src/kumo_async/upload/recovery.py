@@ -1,0 +1,136 @@
+"""What is done about uploads whose process died."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ..errors import KumoError, UploadError
+from ..events import Notify
+from ..options import UploadOptions
+from ..report import UnfinishedUpload
+from ..service.messages import file_type_of
+from ..service.session import Session
+from .commit import Outcome, changing, roll_forward, take_back
+from .journal import Head, Phase, table_key
+from .journal_files import Unfinished, is_expired
+from .journaling import Journal, Journals
+from .limits import Limits
+from .replace import remove_table
+from .transfer import Transfer
+
+__all__ = ["delete_table", "describe", "finish_interrupted", "recover"]
+
+logger = logging.getLogger("kumo_async")
+
+
+async def finish_interrupted(transfer: Transfer, journals: Journals, head: Head) -> Journal | None:
+    """Finish, before an upload, the commits of its table that were interrupted.
+
+    Old ones are left: the upload replaces what they have made visible. So are those that cannot be finished.
+
+    Returns:
+        The journal of the same upload, if its commit was finished: then all is done.
+    """
+    same: Journal | None = None
+    # Nearly always there is none; then no lock is needed.
+    if not await journals.interrupted(head.table_key):
+        return None
+    async with changing(transfer.limits, journals, head.endpoint, head.connector, head.table):
+        for found in await journals.interrupted(head.table_key):
+            if is_expired(found.state) or (journal := await journals.take(found.path)) is None:
+                continue
+            try:
+                outcome = await roll_forward(transfer, journal)
+            except KumoError as error:
+                logger.warning("Table %r: an interrupted commit could not be finished: %s", head.table, error)
+                continue
+            finally:
+                journal.close()
+            logger.info("Table %r: an interrupted commit was %s", head.table, outcome.value)
+            if outcome is Outcome.FINISHED and journal.state.head == head:
+                same = journal
+    return same
+
+
+def describe(found: Unfinished) -> UnfinishedUpload:
+    """Return an unfinished upload as users see it."""
+    head, stored = found.state.head, found.state.stored.values()
+    committing = found.state.phase is not Phase.SENDING
+    return UnfinishedUpload(
+        table=head.table,
+        file_type=file_type_of(head.connector),
+        endpoint=head.endpoint,
+        path=head.path,
+        started=datetime.fromtimestamp(head.created, UTC),
+        state="running" if found.running else "committing" if committing else "sending",
+        partitions=len(stored),
+        bytes=sum(each.receipt.size for each in stored),
+    )
+
+
+async def recover(
+    session: Session, limits: Limits, journals: Journals, found: Unfinished, notify: Notify, *, discard: bool
+) -> UnfinishedUpload:
+    """Finish the commit of an upload whose process died, or discard the upload, and say what became of it.
+
+    One that runs is left alone, and without `discard` also one whose commit has not begun: the same call resumes it.
+    """
+    seen, head = describe(found), found.state.head
+    if seen.state == "running" or (seen.state == "sending" and not discard):
+        return seen
+    transfer = Transfer(session, limits, UploadOptions(), notify, head.table, head.connector)
+    try:
+        async with changing(limits, journals, head.endpoint, head.connector, head.table):
+            journal = await _take(journals, found)
+            if journal is None:
+                return replace(seen, outcome="superseded")
+            with closing(journal):
+                if discard:
+                    await _discard(transfer, journal)
+                    return replace(seen, outcome="discarded")
+                return replace(seen, outcome=(await roll_forward(transfer, journal)).value)
+    except KumoError as error:
+        return replace(seen, outcome="failed", problem=str(error))
+
+
+async def _take(journals: Journals, found: Unfinished) -> Journal | None:
+    """Lock a journal, unless another commit has replaced it or a call has taken it meanwhile."""
+    journal = await journals.take(found.path)
+    if journal is None or journal.state.phase is Phase.SENDING:
+        return journal
+    head = found.state.head
+    if any(each.state.head.id == head.id for each in await journals.interrupted(head.table_key)):
+        return journal
+    await journal.finish()
+    return None
+
+
+async def _discard(transfer: Transfer, journal: Journal) -> None:
+    table = transfer.table
+    if journal.state.phase is Phase.BEGUN:
+        raise UploadError(
+            f"The upload of table {table!r} died while it deleted the old table, some of which may still be there. "
+            f"Finish it, which means to run this without discarding; or delete the table, or upload it again.",
+            table=table,
+        )
+    if journal.state.phase is not Phase.SENDING:
+        await take_back(transfer, journal)
+    await journal.finish()
+
+
+async def delete_table(session: Session, limits: Limits, endpoint: str, connector: str, table: str) -> bool:
+    """Delete a table, and forget commits of it that were interrupted; return whether there was one.
+
+    Raises:
+        ServiceError: If the service refuses, or the table is still there afterwards.
+    """
+    journals = await Journals.open(None)
+    async with changing(limits, journals, endpoint, connector, table):
+        there = await remove_table(session.control, connector, table, file_type_of(connector))
+        for found in await journals.interrupted(table_key(endpoint, connector, table)):
+            if (journal := await journals.take(found.path)) is not None:
+                await journal.finish()
+    return there

@@ -1,0 +1,99 @@
+"""`kumo-async recover`: what it prints and how it exits, for uploads that died at known moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import kumo_async
+from kumo_async.cli import app
+
+Run = Callable[..., Result]
+
+#: Dies before the record of its journal whose number is the first argument.
+DYING = """
+import os, sys
+from kumo_async.upload.journal_files import LockedFile
+append, left = LockedFile.append, [int(sys.argv[1])]
+
+def dying(file, line, *, sync):
+    left[0] -= 1
+    os.kill(os.getpid(), 9) if not left[0] else append(file, line, sync=sync)
+
+LockedFile.append = dying
+import kumo_async
+kumo_async.FileUploadConnector("csv").upload("orders", "orders.csv")
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("KUMO_API_ENDPOINT", f"local:{tmp_path / 'plane'}")
+    monkeypatch.chdir(tmp_path)
+    Path("orders.csv").write_text("id,amount\n1,9.50\n2,12.25\n")
+
+    def invoke(*args: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, args)
+        assert result.exit_code == code, result.output
+        return result
+
+    return invoke
+
+
+def die_before(record: int) -> None:
+    subprocess.run([sys.executable, "-c", DYING, str(record)], env=dict(os.environ), check=False)
+
+
+def test_nothing_to_recover(run: Run) -> None:
+    assert run("recover").stderr == "There are no unfinished uploads.\n"
+    assert json.loads(run("recover", "--json").stdout) == []
+
+
+def test_what_has_not_begun_is_listed_resumed_or_discarded(run: Run) -> None:
+    die_before(3)
+    for args in (["recover", "--list"], ["recover"]):
+        [found] = json.loads(run(*args, "--json").stdout)
+        assert (found["table"], found["state"], found["partitions"], found["outcome"]) == ("orders", "sending", 1, None)
+    assert "same upload resumes it" in run("recover", "orders").stdout
+    assert "resumed: 1 of 1" in run("upload", "orders.csv").stdout
+    die_before(3)
+    assert "Give --yes" in run("recover", "--discard", code=1).stderr
+    assert "discarded" in run("recover", "--discard", "--yes").stdout
+    assert "no unfinished uploads" in run("recover").stderr
+    assert "resumed" not in run("upload", "orders.csv").stdout
+
+
+def test_no_resume_sends_all_again(run: Run) -> None:
+    die_before(3)
+    assert "resumed" not in run("upload", "orders.csv", "--no-resume").stdout
+    assert kumo_async.unfinished_uploads() == []
+
+
+def test_what_has_begun_is_finished(run: Run) -> None:
+    die_before(4)
+    Path("orders.csv").unlink()
+    assert "committing" in run("recover", "--list").stdout
+    assert "finished" in run("recover").stdout
+    assert run("ls").stdout == "orders\tcsv\n"
+
+
+def test_what_cannot_be_finished_is_said_and_exits_with_1(run: Run, tmp_path: Path) -> None:
+    die_before(4)
+    shutil.rmtree(tmp_path / "plane")
+    assert "taken back" in run("recover", code=1).stdout
+    assert run("ls").stdout == ""
+
+
+def test_uploads_to_another_service_are_left_alone(run: Run, tmp_path: Path) -> None:
+    die_before(4)
+    done = run("recover", "--url", f"local:{tmp_path / 'other'}")
+    assert "other services: 1" in done.stderr
+    assert [each.state for each in kumo_async.unfinished_uploads()] == ["committing"]
