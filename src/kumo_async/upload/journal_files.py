@@ -268,7 +268,11 @@ def _new(folder: Path, head: Head) -> tuple[LockedFile, JournalState]:
     file = LockedFile.acquire(folder / f"{head.table_key}-{head.id}.journal", create=True)
     if file is None:
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
-    file.append(encode(head), sync=False)
+    try:
+        file.append(encode(head), sync=False)
+    except BaseException:
+        file.remove()
+        raise
     return file, JournalState(head)
 
 

@@ -1,0 +1,221 @@
+"""Commits that are taken back, replaced, deleted or waited for: never half a table, and never two that are mixed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deaths import dying_after
+
+import kumo_async
+from kumo_async.local import Fault, LocalDataPlane, Status
+from kumo_async.upload.journal import table_key
+from kumo_async.upload.journal_files import LockedFile, journal_folder, lock
+
+WritesParquet = Callable[..., Path]
+
+THREE = kumo_async.UploadOptions(
+    partition_threshold=0, partition_size=400_000, max_concurrent_partitions=1, max_attempts=1
+)
+FIRST, SECOND, THIRD = (f"numbers.parquet/part_{n:04d}.parquet" for n in (1, 2, 3))
+
+
+@pytest.fixture
+def path(numbers: pa.Table, write_parquet: WritesParquet) -> Path:
+    return write_parquet(numbers, row_group_size=20_000)
+
+
+def content(plane: LocalDataPlane, name: str = "numbers") -> pa.Table:
+    return pa.concat_tables(pq.read_table(file) for file in plane.table_files(name, "parquet"))
+
+
+@pytest.mark.parametrize("finish", ["same call", "recover", "discard"])
+@pytest.mark.parametrize("record", [9, 10], ids=["undoing", "undone"])
+async def test_a_death_while_a_commit_is_taken_back(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    journals: Path,
+    record: int,
+    finish: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The third is refused once the others are visible: head, three stored, begun, cleared, two completed come before.
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
+    with dying_after(record):
+        await parquet.upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == ([FIRST, SECOND] if record == 9 else [])
+    if finish != "same call":
+        [found] = await kumo_async.recover_uploads_async(client=parquet.client, discard=finish == "discard")
+        done = "taken back" if record == 9 else None
+        assert found.outcome == ("discarded" if finish == "discard" else done)
+        assert plane.object_names("parquet") == []
+    report = await parquet.upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == [FIRST, SECOND, THIRD]
+    assert content(plane).equals(numbers)
+    assert report.rows == numbers.num_rows
+    assert list(journals.iterdir()) == []
+
+
+@pytest.mark.parametrize("record", range(2, 10))
+async def test_what_is_discarded_leaves_nothing_visible_and_no_old_table_in_part(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    journals: Path,
+    record: int,
+) -> None:
+    await parquet.upload_async("numbers", path)
+    with dying_after(record):
+        await parquet.upload_async("numbers", path, options=THREE)
+    [found] = await kumo_async.recover_uploads_async(client=parquet.client, discard=True)
+    if record == 5:
+        assert found.outcome == "failed"
+        assert "delete the table" in (found.problem or "")
+        return
+    assert found.outcome == "discarded"
+    assert plane.object_names("parquet") == (["numbers"] if record < 5 else [])
+    assert list(journals.iterdir()) == []
+
+
+async def test_what_could_not_be_taken_back_is_by_recover(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path, numbers: pa.Table
+) -> None:
+    plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
+    plane.inject(Fault(call="delete", name=FIRST, answer=Status(400), times=2))
+    with pytest.raises(kumo_async.UploadError, match="kumo-async recover"):
+        await parquet.upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == [FIRST]
+    [failed] = await kumo_async.recover_uploads_async(client=parquet.client)
+    assert (failed.state, failed.outcome) == ("committing", "failed")
+    [found] = await kumo_async.recover_uploads_async(client=parquet.client)
+    assert found.outcome == "taken back"
+    assert plane.object_names("parquet") == []
+    # What had been completed, and was refused, is sent again; nothing of it is visible before all is.
+    report = await parquet.upload_async("numbers", path, options=THREE)
+    assert report.resumed_partitions == 0
+    assert content(plane).equals(numbers)
+    assert list(journals.iterdir()) == []
+
+
+@pytest.mark.parametrize("finish", ["recover", "same call", "another upload"])
+async def test_a_table_that_others_have_replaced_since_is_not_mixed(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    journals: Path,
+    tmp_path: Path,
+    write_parquet: WritesParquet,
+    finish: str,
+) -> None:
+    with dying_after(7):
+        await parquet.upload_async("numbers", path, options=THREE)
+    other = write_parquet(numbers.slice(5), "other.parquet")
+    # Another machine knows nothing of this one's journals.
+    await parquet.upload_async("numbers", other, options=kumo_async.UploadOptions(journal_dir=tmp_path / "elsewhere"))
+    if finish == "recover":
+        [found] = await kumo_async.recover_uploads_async(client=parquet.client)
+        assert found.outcome == "superseded"
+        assert content(plane).equals(numbers.slice(5))
+    elif finish == "same call":
+        await parquet.upload_async("numbers", path, options=THREE)
+        assert content(plane).equals(numbers)
+        assert plane.object_names("parquet") == [FIRST, SECOND, THIRD]
+    else:
+        await parquet.upload_async("numbers", other)
+        assert content(plane).equals(numbers.slice(5))
+        assert plane.object_names("parquet") == ["numbers"]
+    assert list(journals.iterdir()) == []
+
+
+async def test_of_two_commits_that_died_the_later_counts(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    journals: Path,
+    write_parquet: WritesParquet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = write_parquet(numbers.slice(5), "other.parquet")
+    with dying_after(7):
+        await parquet.upload_async("numbers", path, options=THREE)
+    # The later one cannot finish the earlier one, so that it replaces it; it dies before it has removed its journal.
+    plane.inject(Fault(call="validate", answer=Status(400)))
+    with dying_after(3):
+        await parquet.upload_async("numbers", other)
+    assert len(list(journals.glob("*.journal"))) == 2
+    found = await kumo_async.recover_uploads_async(client=parquet.client)
+    assert sorted(str(each.outcome) for each in found) == ["finished", "superseded"]
+    assert content(plane).equals(numbers.slice(5))
+    assert plane.object_names("parquet") == ["numbers"]
+    assert list(journals.iterdir()) == []
+
+
+async def test_a_table_that_was_deleted_does_not_come_back(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path
+) -> None:
+    with dying_after(7):
+        await parquet.upload_async("numbers", path, options=THREE)
+    await parquet.delete_async("numbers")
+    assert await kumo_async.recover_uploads_async(client=parquet.client) == []
+    assert plane.object_names("parquet") == []
+    assert list(journals.iterdir()) == []
+
+
+async def test_an_old_table_that_cannot_be_deleted_is_left_and_not_tried_again_unasked(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, numbers: pa.Table
+) -> None:
+    await parquet.upload_async("numbers", path)
+    plane.inject(Fault(call="delete", answer=Status(403)))
+    with pytest.raises(kumo_async.ServiceError):
+        await parquet.upload_async("numbers", path, options=THREE)
+    assert [each.state for each in await kumo_async.unfinished_uploads_async()] == ["sending"]
+    assert plane.object_names("parquet") == ["numbers"]
+    report = await parquet.upload_async("numbers", path, options=THREE)
+    assert report.resumed_partitions == 3
+    assert content(plane).equals(numbers)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_commit_waits_for_that_of_another_process(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    journals: Path,
+    cancelled: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = anyio.Event()
+
+    held = lock(journal_folder(journals), table_key(plane.endpoint, "parquet_upload_connector", "numbers"))
+    assert held is not None
+    loop = asyncio.get_running_loop()
+
+    def asking(folder: Path, key: str) -> LockedFile | None:
+        loop.call_soon_threadsafe(asked.set)
+        return lock(folder, key)
+
+    monkeypatch.setattr("kumo_async.upload.journaling.lock", asking)
+    task = asyncio.create_task(parquet.upload_async("numbers", path, options=THREE))
+    await asked.wait()
+    assert not {"complete", "delete"} & {call.call for call in plane.calls}
+    if cancelled:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        held.remove()
+        assert plane.object_names("parquet") == []
+        return
+    held.remove()
+    await task
+    assert content(plane).equals(numbers)
