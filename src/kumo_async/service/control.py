@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
-from .answers import AnswerError, Seen, Verdict
+from .answers import AnswerError, Seen, Verdict, is_repeated
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
 from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, read_text, retry_after, seen_of
 from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, get_field, table_data_request
@@ -20,6 +21,11 @@ __all__ = ["ControlPlane"]
 
 #: Attempts of calls that belong to no upload. Uploads bring their own number.
 DEFAULT_ATTEMPTS = 4
+
+#: The code of a ServiceError where the service itself says that there is no such thing.
+NOT_THERE = "NotFound"
+
+_COMPLETE = "connectors/utils/complete_file_upload"
 
 #: Most bytes of an answer that are read. A list of 100,000 table names fits.
 _MOST_ANSWER = 64 * 1024**2
@@ -47,7 +53,7 @@ class ControlPlane:
         self, request: CompleteUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> None:
         """Make an object visible."""
-        await self._post("connectors/utils/complete_file_upload", request.to_json(), attempts, on_retry)
+        await self._post(_COMPLETE, request.to_json(), attempts, on_retry)
 
     async def delete_object(self, connector: str, name: str) -> bool:
         """Delete an object or a table; return whether the service knew it."""
@@ -55,7 +61,8 @@ class ControlPlane:
         try:
             await self._post("connectors/utils/delete_uploaded_file", body)
         except ServiceError as error:
-            if error.status == 404:
+            # A page of a proxy that says "not found" does not say that the object is gone.
+            if error.code == NOT_THERE:
                 return False
             raise
         return True
@@ -97,10 +104,9 @@ class ControlPlane:
             ) as response:
                 text = await read_text(response, _MOST_ANSWER)
         except NETWORK_ERRORS as error:
-            raise AnswerError(seen_of(error, self._host)) from error
+            raise AnswerError(replace(seen_of(error, self._host), completes=path == _COMPLETE)) from error
         if response.status >= 300:
-            seen = Seen(status=response.status, message=_words(text))
-            raise AnswerError(seen, retry_after=retry_after(response))
+            raise AnswerError(_refusal(response.status, text, path), retry_after=retry_after(response))
         return _parse(text, path.rpartition("/")[2])
 
 
@@ -117,14 +123,16 @@ def _parse(text: str, call: str) -> Any:
         raise ServiceError(f"The service did not answer {call} with JSON. Is the endpoint right?") from error
 
 
-def _words(text: str) -> str:
-    """Return the service's own words out of an error answer."""
+def _refusal(status: int, text: str, path: str) -> Seen:
+    """Return what an error answer says: the service's own words where it is one of its own, which are JSON."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        return " ".join(text.split())[:300]
-    detail = body.get("detail", body) if isinstance(body, Mapping) else body
-    return (detail if isinstance(detail, str) else json.dumps(detail))[:300]
+        body = None
+    own = isinstance(body, Mapping)
+    detail = body.get("detail", body) if isinstance(body, Mapping) else " ".join(text.split())
+    words = (detail if isinstance(detail, str) else json.dumps(detail))[:300]
+    return Seen(status=status, message=words, own=own, completes=path == _COMPLETE)
 
 
 def _public(error: AnswerError, call: str, host: str) -> ServiceError:
@@ -136,7 +144,7 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             status=seen.status,
             attempts=attempts,
         )
-    if seen.status is None or error.verdict in (Verdict.RETRY, Verdict.THROTTLE):
+    if seen.broken is not None or is_repeated(seen):
         tries = f" in {attempts} attempts" if attempts > 1 else ""
         return ServiceUnavailableError(
             f"{call} got no usable answer from {host}{tries}: {error}. Check {ENDPOINT_VARIABLE} (or url=) and that "
@@ -144,4 +152,5 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             status=seen.status,
             attempts=attempts,
         )
-    return ServiceError(f"{host} refused {call}: {error}", status=seen.status, code=seen.code, attempts=attempts)
+    code = NOT_THERE if error.verdict is Verdict.ABSENT else seen.code
+    return ServiceError(f"{host} refused {call}: {error}", status=seen.status, code=code, attempts=attempts)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 
 import aiohttp
 
 from .._version import __version__
-from .answers import Seen
+from .answers import Break, Seen
+from .clocks import http_date, wait_asked
 
-__all__ = ["CONTROL_TIMEOUT", "NETWORK_ERRORS", "STALL_SECONDS", "open_session", "read_text", "retry_after", "seen_of"]
+__all__ = [
+    "CONTROL_TIMEOUT",
+    "NETWORK_ERRORS",
+    "STALL_SECONDS",
+    "open_session",
+    "read_text",
+    "retry_after",
+    "seen_of",
+    "server_time",
+]
 
 #: Seconds without any progress after which a connection is given up. There is no limit on the whole of a transfer: a
 #: slow line must be able to finish.
@@ -37,24 +48,45 @@ def open_session(headers: dict[str, str] | None = None) -> aiohttp.ClientSession
 
 def seen_of(error: BaseException, host: str) -> Seen:
     """Return what a failed connection looks like, in words that hold no URL."""
-    verified = not isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError)
-    if not verified:
-        return Seen(status=None, verified=False, message=f"the TLS certificate of {host} cannot be verified")
-    if isinstance(error, asyncio.TimeoutError):
-        return Seen(status=None, message=f"{host} did not answer in time")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Seen(status=None, message=f"the name {host} cannot be resolved")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Seen(status=None, message=f"no connection to {host}: {error.os_error.strerror or 'refused'}")
-    return Seen(status=None, message=f"the connection to {host} broke ({type(error).__name__})")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Seen(status=error.status, own=False, message=f"a proxy did not connect to {host}")
+    broken, words = _break_of(error, host)
+    return Seen(broken=broken, message=words)
+
+
+def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
+    match error:
+        case (
+            aiohttp.ClientConnectorCertificateError()
+            | ssl.SSLCertVerificationError()
+            | aiohttp.ServerFingerprintMismatch()
+        ):
+            return Break.UNTRUSTED, f"the TLS certificate of {host} cannot be verified"
+        case aiohttp.ClientConnectorDNSError():
+            return Break.UNREACHED, f"the name {host} cannot be resolved"
+        case aiohttp.ClientConnectorSSLError():
+            return Break.UNREACHED, f"no TLS connection to {host}"
+        case aiohttp.ClientConnectorError():
+            return Break.UNREACHED, f"no connection to {host}: {error.os_error.strerror or 'refused'}"
+        case aiohttp.ConnectionTimeoutError():
+            return Break.UNREACHED, f"no connection to {host} in time"
+        case asyncio.TimeoutError():
+            return Break.LOST, f"{host} did not answer in time"
+        case aiohttp.InvalidURL() | UnicodeError():
+            return Break.UNUSABLE, f"nothing can be sent to {host}: that is no usable address"
+        case _:
+            return Break.LOST, f"the connection to {host} broke ({type(error).__name__})"
+
+
+def server_time(response: aiohttp.ClientResponse) -> float | None:
+    """Return the server's clock by its answer, in seconds since the epoch."""
+    return http_date(response.headers.get("Date"))
 
 
 def retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds that the server asks to wait, if it gives them as a number."""
-    try:
-        return max(0.0, float(response.headers.get("Retry-After", "")))
-    except ValueError:
-        return None
+    """Return the seconds that the server asks to wait, if it does."""
+    now = server_time(response)
+    return wait_asked(response.headers.get("Retry-After"), time.time() if now is None else now)
 
 
 async def read_text(response: aiohttp.ClientResponse, most: int) -> str:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .answers import AnswerError, Verdict
+from .answers import AnswerError, is_repeated
 
 __all__ = ["OnRetry", "retrying", "wait_before"]
 
@@ -32,7 +32,7 @@ def wait_before(attempt: int, error: AnswerError) -> float:
     """
     if error.retry_after is not None:
         return min(error.retry_after, _LONGEST_WAIT)
-    first = _THROTTLE_WAIT if error.verdict is Verdict.THROTTLE else _RETRY_WAIT
+    first = _THROTTLE_WAIT if error.throttled else _RETRY_WAIT
     return random.uniform(0, min(first * 2 ** (attempt - 2), _LONGEST_WAIT))  # noqa: S311
 
 
@@ -52,7 +52,7 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
     made = 0
 
     def backoff(error: Exception) -> bool | float:
-        if not isinstance(error, AnswerError) or error.verdict not in (Verdict.RETRY, Verdict.THROTTLE):
+        if not isinstance(error, AnswerError) or not is_repeated(error.seen):
             return False
         if made < attempts:
             on_retry(made, error)

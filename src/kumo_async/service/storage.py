@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -14,9 +16,10 @@ from aiohttp.http import StreamWriter
 from yarl import URL
 
 from ..errors import KumoError, ServiceError
-from .answers import AnswerError, s3_error
+from .answers import AnswerError, Seen, s3_error
+from .clocks import url_life
 from .credentials import is_link_local, is_loopback
-from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of
+from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of, server_time
 from .messages import PartUrl
 
 __all__ = ["PartStorage"]
@@ -47,7 +50,7 @@ class PartStorage:
 
         Raises:
             AnswerError: If the storage did not take it.
-            ServiceError: If the URL is not one that anything may be sent to, or the answer has no ETag.
+            ServiceError: If the URL is not one that anything may be sent to.
             SourceChangedError: If the source does not give `size` bytes.
         """
         body = _PartBody(size, read, on_sent)
@@ -57,10 +60,11 @@ class PartStorage:
             async with self._session.put(
                 target, data=body, headers={"Content-Length": str(size)}, allow_redirects=False
             ) as response:
-                if 200 <= response.status < 300:
+                etag = response.headers.get("ETag", "")
+                if 200 <= response.status < 300 and etag:
                     await read_text(response, _MOST_ERROR)
-                    return _etag(response)
-                failure = await _refusal(response)
+                    return etag
+                failure = await _refusal(response, url)
         except NETWORK_ERRORS as error:
             failure = AnswerError(seen_of(error, target.host or "the storage"))
         finally:
@@ -150,19 +154,18 @@ def _safe(url: str) -> bool:
     return secure and host != "" and parts.username is None and not is_link_local(host)
 
 
-def _etag(response: aiohttp.ClientResponse) -> str:
-    etag = response.headers.get("ETag", "")
-    if not etag:
-        raise ServiceError(
-            "The storage stored a part but gave no ETag for it, so it cannot be completed.", status=response.status
-        )
-    return etag
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> AnswerError:
+async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerError:
     text = await read_text(response, _MOST_ERROR)
-    return AnswerError(
-        s3_error(response.status, text),
-        retry_after=retry_after(response),
-        request_id=response.headers.get("x-amz-request-id"),
+    seen = s3_error(response.status, text)
+    if response.status < 300:
+        # The completion needs the ETag, and an empty one would be a lie.
+        seen = Seen(status=response.status, message="the storage gave no ETag for the part")
+    life = url_life(url.reveal())
+    seen = replace(
+        seen,
+        request_id=response.headers.get("x-amz-request-id") or seen.request_id,
+        date=server_time(response),
+        clock=time.time(),
+        expires=None if life is None else life.expires,
     )
+    return AnswerError(seen, retry_after=retry_after(response))

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 import anyio
 
-from ..errors import UploadError, no_groups
+from ..errors import no_groups
 from ..events import BytesSent, Notify, PartitionStarted, PartitionStored, RetryScheduled
 from ..options import UploadOptions
-from ..service.answers import AnswerError, Verdict
+from ..service.answers import AnswerError
 from ..service.messages import PartMetadata, PartUrl, StartedUpload, StartUpload
 from ..service.retry import OnRetry, retrying
 from ..service.session import Session
 from ..sources.files import Partition
+from .failures import GONE, given_up, most_starts, refused
 from .limits import Limits
 from .plan import PartRange, part_ranges
 
 __all__ = ["Receipt", "Transfer"]
-
-#: How often an object is started at the most, the first time included.
-MOST_STARTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,13 @@ class Receipt:
     upload_id: str
     temp_upload_path: str
     parts: tuple[PartMetadata, ...]
+
+
+@dataclass
+class Tally:
+    """What was stored so far, over all partitions of an upload."""
+
+    parts: int = 0
 
 
 class _GoneError(Exception):
@@ -55,36 +61,28 @@ class Transfer:
     notify: Notify
     table: str
     connector: str
+    tally: Tally = field(default_factory=Tally)
 
     async def send(self, name: str, partition: Partition) -> Receipt:
         """Store a partition under `name` and return the receipt. It becomes visible by its commit alone.
 
         Raises:
-            UploadError: If the storage does not take a part.
+            UploadError: If the storage does not take a part, or the object's URLs are gone each time it is started.
             ServiceError: If the object cannot be started.
             SourceChangedError: If the source no longer has the bytes that were planned.
         """
-        for start in range(1, MOST_STARTS + 1):
+        for start in count(1):
             try:
                 receipt = await _Object(self, name, partition).send()
             except _GoneError as gone:
                 last = gone.error
-                self.notify(
-                    RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name)
-                )
             else:
                 self.notify(PartitionStored(table=self.table, partition=name, size=receipt.size, rows=receipt.rows))
                 return receipt
-        raise UploadError(
-            f"Partition {name} was started {MOST_STARTS} times, and its part URLs were gone each time before all parts "
-            f"were stored ({last}). Use smaller partitions (partition_size_mb), or a faster line. The table is as it "
-            f"was before.",
-            table=self.table,
-            partition=name,
-            status=last.seen.status,
-            code=last.seen.code,
-            attempts=MOST_STARTS,
-        )
+            if start >= most_starts(last.verdict):
+                raise given_up(last, table=self.table, partition=name, starts=start)
+            self.notify(RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name))
+        raise AssertionError("count does not end")
 
     def retries(self, call: str, name: str, part: int | None = None) -> OnRetry:
         """Return a function that turns a retry into an event."""
@@ -160,27 +158,17 @@ class _Object:
             failure = error
         else:
             self._etags[part.number] = etag
+            transfer.tally.parts += 1
             return
-        if failure.verdict is Verdict.RESTART:
+        if failure.verdict in GONE:
             raise _GoneError(failure)
-        raise self._refused(part, failure)
-
-    def _refused(self, part: PartRange, error: AnswerError) -> UploadError:
-        seen = error.seen
-        hint = ""
-        if seen.status == 403 and not self._etags:
-            hint = " No part was taken at all: a proxy or the bucket's policy may be the reason."
-        if error.request_id:
-            hint += f" The storage's request id is {error.request_id}."
-        return UploadError(
-            f"Part {part.number} of {len(self._ranges)} of partition {self._name} could not be stored in "
-            f"{error.attempts} attempts: {error}.{hint} The table is as it was before.",
-            table=self._transfer.table,
+        raise refused(
+            failure,
+            table=transfer.table,
             partition=self._name,
             part=part.number,
-            status=seen.status,
-            code=seen.code,
-            attempts=error.attempts,
+            parts=len(self._ranges),
+            first=transfer.tally.parts == 0,
         )
 
     def _receipt(self, started: StartedUpload, rows: int) -> Receipt:

@@ -1,0 +1,88 @@
+"""Why an object could not be stored, in words that say what would help: plain functions on values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ..errors import UploadError
+from ..service.answers import AnswerError, Seen, Verdict
+
+__all__ = ["GONE", "given_up", "most_starts", "refused"]
+
+#: The object must be started anew; its parts that are stored are lost with it.
+GONE = frozenset({Verdict.EXPIRED, Verdict.SKEWED, Verdict.RESTART})
+
+_AS_BEFORE = "The table is as it was before."
+
+
+def most_starts(verdict: Verdict) -> int:
+    """Return how often an object is started at the most, the first time included, when it ends with `verdict`.
+
+    New URLs are signed by the same clock, so a clock that is wrong is seen at the second start.
+    """
+    return 2 if verdict is Verdict.SKEWED else 3
+
+
+def given_up(error: AnswerError, *, table: str, partition: str, starts: int) -> UploadError:
+    """Return the error for an object that was started as often as is sensible."""
+    match error.verdict:
+        case Verdict.SKEWED:
+            why = f"the clocks differ too much for its part URLs ({error}). {_clocks(error.seen)}"
+        case Verdict.EXPIRED:
+            why = (
+                f"its part URLs had run out each time before all parts were stored ({error}). Use smaller partitions "
+                f"(partition_size_mb), or a faster line."
+            )
+        case _:
+            why = (
+                f"its upload was gone each time before all parts were stored ({error}). Something ends or replaces it: "
+                f"another upload of this table, or the bucket's lifecycle rule."
+            )
+    return UploadError(
+        f"Partition {partition} was started {starts} times, and {why} {_AS_BEFORE}",
+        table=table,
+        partition=partition,
+        status=error.seen.status,
+        code=error.seen.code,
+        attempts=starts,
+    )
+
+
+def refused(error: AnswerError, *, table: str, partition: str, part: int, parts: int, first: bool) -> UploadError:
+    """Return the error for a part that the storage did not take.
+
+    Args:
+        error: What became of the last attempt.
+        table: The table's name.
+        partition: The partition's name.
+        part: The part's number.
+        parts: The number of parts.
+        first: Whether no part of the whole upload has been taken yet.
+    """
+    seen = error.seen
+    hint = ""
+    if seen.status == 403 and first:
+        hint = " No part of this upload was taken at all: a proxy or the bucket's policy may be the reason."
+    if seen.request_id:
+        hint += f" The storage's request id is {seen.request_id}."
+    tries = "1 attempt" if error.attempts == 1 else f"{error.attempts} attempts"
+    return UploadError(
+        f"Part {part} of {parts} of partition {partition} could not be stored in {tries}: {error}.{hint} {_AS_BEFORE}",
+        table=table,
+        partition=partition,
+        part=part,
+        status=seen.status,
+        code=seen.code,
+        attempts=error.attempts,
+    )
+
+
+def _clocks(seen: Seen) -> str:
+    ours = f"this machine's says {_utc(seen.clock)}" if seen.clock is not None else "this machine's was not read"
+    if seen.date is None:
+        return f"The storage did not tell its time; {ours}. Set the clocks right."
+    return f"The storage's clock says {_utc(seen.date)}, {ours}. Set the wrong one right."
+
+
+def _utc(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
