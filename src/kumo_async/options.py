@@ -149,7 +149,12 @@ class UploadOptions:
         max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: several
             connections fill a line that one does not; the best number for yours is to be tried.
         max_attempts: How often one request is made before its failure counts, 1 or more. Default 10: with waits that
-            double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute.
+            double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute. All uploads
+            of a client share one budget of retries besides: after a hundred of them without any success, and where
+            nothing has got any further for five minutes, failures count at once.
+        stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made anew, above
+            0. Default 60: no server that works is silent for longer. There is no limit on the whole of a transfer,
+            since a slow line must be able to finish.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
@@ -179,6 +184,7 @@ class UploadOptions:
     max_concurrent_partitions: int = 4
     max_concurrent_parts: int = 8
     max_attempts: int = 10
+    stall_timeout: float = 60.0
     spool_dir: str | os.PathLike[str] | None = None
     validate: Literal["fast", "full"] = "fast"
     on_unsupported: Literal["cast", "error"] = "cast"
@@ -192,6 +198,12 @@ class UploadOptions:
         _check_int("max_concurrent_partitions", self.max_concurrent_partitions, 1)
         _check_int("max_concurrent_parts", self.max_concurrent_parts, 1)
         _check_int("max_attempts", self.max_attempts, 1)
+        if isinstance(self.stall_timeout, bool) or not isinstance(self.stall_timeout, int | float):
+            raise ConfigurationError(f"stall_timeout must be a number; got {type(self.stall_timeout).__name__}.")
+        if not 0 < self.stall_timeout < float("inf"):
+            raise ConfigurationError(
+                f"stall_timeout must be above 0 seconds, and not infinite; got {self.stall_timeout}."
+            )
         if self.spool_dir is not None and not Path(self.spool_dir).is_dir():
             raise ConfigurationError(
                 f"UploadOptions.spool_dir is {os.fspath(self.spool_dir)!r}, which is not an existing directory. "

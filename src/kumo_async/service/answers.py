@@ -147,7 +147,15 @@ def _denied(seen: Seen) -> Verdict:
 
 
 class AnswerError(Exception):
-    """A request that failed, with its verdict. It stays inside the package; its border turns it into a KumoError."""
+    """A request that failed, with its verdict. It stays inside the package; its border turns it into a KumoError.
+
+    Attributes:
+        seen: What was seen.
+        verdict: What to do about it.
+        retry_after: The seconds that the server asks to wait.
+        attempts: How often the request was made.
+        stopped: Why it is not made again although that might help, where attempts were left.
+    """
 
     def __init__(self, seen: Seen, *, retry_after: float | None = None) -> None:
         super().__init__(describe(seen))
@@ -155,6 +163,13 @@ class AnswerError(Exception):
         self.verdict = classify(seen)
         self.retry_after = retry_after
         self.attempts = 1
+        self.stopped: str | None = None
+
+    @property
+    def tries(self) -> str:
+        """How often it was tried, and why not more often, in words."""
+        count = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return count if self.stopped is None else f"{count}, and {self.stopped}"
 
     @property
     def throttled(self) -> bool:

@@ -15,7 +15,7 @@ from .answers import AnswerError, Seen, Verdict, is_repeated
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
 from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, read_text, retry_after, seen_of
 from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, get_field, table_data_request
-from .retry import OnRetry, retrying
+from .retry import OnRetry, RetryBudget, retrying
 
 __all__ = ["ControlPlane"]
 
@@ -35,12 +35,16 @@ class ControlPlane:
     """The service's calls over one session.
 
     Every call raises AuthenticationError, ServiceUnavailableError or ServiceError where it cannot be answered.
+
+    Attributes:
+        budget: The retries that all requests of the client share, those to the part storage too.
     """
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: str) -> None:
         self._session = session
         self._base = f"{endpoint}/v1"
         self._host = urlsplit(endpoint).netloc
+        self.budget = RetryBudget()
 
     async def start_upload(
         self, request: StartUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
@@ -92,7 +96,7 @@ class ControlPlane:
         self, path: str, body: Mapping[str, Any], attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> Any:
         try:
-            return await retrying(lambda: self._attempt(path, body), attempts, on_retry or _ignore)
+            return await retrying(lambda: self._attempt(path, body), attempts, on_retry or _ignore, self.budget)
         except AnswerError as error:
             failure = error
         raise _public(failure, path.rpartition("/")[2], self._host)
@@ -145,10 +149,9 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             attempts=attempts,
         )
     if seen.broken is not None or is_repeated(seen):
-        tries = f" in {attempts} attempts" if attempts > 1 else ""
         return ServiceUnavailableError(
-            f"{call} got no usable answer from {host}{tries}: {error}. Check {ENDPOINT_VARIABLE} (or url=) and that "
-            f"the service is up.",
+            f"{call} got no usable answer from {host} in {error.tries}: {error}. Check {ENDPOINT_VARIABLE} (or "
+            f"url=) and that the service is up.",
             status=seen.status,
             attempts=attempts,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -21,6 +20,7 @@ from .clocks import url_life
 from .credentials import is_link_local, is_loopback
 from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of, server_time
 from .messages import PartUrl
+from .stall import StallTimer, unsent
 
 __all__ = ["PartStorage"]
 
@@ -32,6 +32,9 @@ OnSent = Callable[[int], None]
 
 _MOST_ERROR = 64 * 1024
 
+#: Beside the stall timer, which knows what is still on its way while aiohttp has nothing left to write.
+_NO_OTHER_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=30.0)
+
 
 class PartStorage:
     """Sends parts over one session, which carries no API key."""
@@ -39,7 +42,9 @@ class PartStorage:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def put_part(self, url: PartUrl, size: int, read: ReadPart, on_sent: OnSent) -> str:
+    async def put_part(
+        self, url: PartUrl, size: int, read: ReadPart, on_sent: OnSent, *, stall_seconds: float = STALL_SECONDS
+    ) -> str:
         """Send one part, once, and return its ETag as the storage gave it.
 
         Args:
@@ -47,6 +52,7 @@ class PartStorage:
             size: Its exact size in bytes.
             read: Opens its bytes.
             on_sent: Told of progress; on failure what was told is taken back.
+            stall_seconds: How long no byte may move.
 
         Raises:
             AnswerError: If the storage did not take it.
@@ -55,18 +61,30 @@ class PartStorage:
         """
         body = _PartBody(size, read, on_sent)
         target = _checked(url)
+        stall = StallTimer(stall_seconds, body.position)
         failure: AnswerError | None = None
         try:
-            async with self._session.put(
-                target, data=body, headers={"Content-Length": str(size)}, allow_redirects=False
-            ) as response:
+            async with (
+                stall,
+                self._session.put(
+                    target,
+                    data=body,
+                    headers={"Content-Length": str(size)},
+                    allow_redirects=False,
+                    timeout=_NO_OTHER_LIMIT,
+                ) as response,
+            ):
                 etag = response.headers.get("ETag", "")
                 if 200 <= response.status < 300 and etag:
                     await read_text(response, _MOST_ERROR)
                     return etag
                 failure = await _refusal(response, url)
         except NETWORK_ERRORS as error:
-            failure = AnswerError(seen_of(error, target.host or "the storage"))
+            host = target.host or "the storage"
+            seen = seen_of(error, host)
+            if stall.stalled:
+                seen = replace(seen, message=f"no byte moved between here and {host} for {stall_seconds:g} s")
+            failure = AnswerError(seen)
         finally:
             if failure is not None:
                 body.take_back()
@@ -85,7 +103,12 @@ class _PartBody(aiohttp.Payload):
         self._read = read
         self._on_sent = on_sent
         self._sent = 0
+        self._writer: StreamWriter | None = None
         self.error: KumoError | None = None
+
+    def position(self) -> object:
+        """Return a value that changes whenever a byte of the body leaves this machine."""
+        return self._sent, unsent(self._writer.transport if self._writer else None)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the whole body."""
@@ -96,13 +119,12 @@ class _PartBody(aiohttp.Payload):
         del content_length
         self.take_back()
         try:
-            stream = cast(StreamWriter, writer)
+            stream = self._writer = cast(StreamWriter, writer)
             reusable = _hold_nothing(stream)
             async with aclosing(self._read()) as blocks:
                 async for block in blocks:
-                    async with asyncio.timeout(STALL_SECONDS):
-                        await stream.write(block if reusable else bytes(block), drain=False)
-                        await stream.drain()
+                    await stream.write(block if reusable else bytes(block), drain=False)
+                    await stream.drain()
                     self._sent += len(block)
                     self._on_sent(len(block))
         except KumoError as error:

@@ -65,9 +65,9 @@ def refused(error: AnswerError, *, table: str, partition: str, part: int, parts:
         hint = " No part of this upload was taken at all: a proxy or the bucket's policy may be the reason."
     if seen.request_id:
         hint += f" The storage's request id is {seen.request_id}."
-    tries = "1 attempt" if error.attempts == 1 else f"{error.attempts} attempts"
     return UploadError(
-        f"Part {part} of {parts} of partition {partition} could not be stored in {tries}: {error}.{hint} {_AS_BEFORE}",
+        f"Part {part} of {parts} of partition {partition} could not be stored in {error.tries}: {error}.{hint} "
+        f"{_AS_BEFORE}",
         table=table,
         partition=partition,
         part=part,

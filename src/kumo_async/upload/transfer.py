@@ -144,16 +144,24 @@ class _Object:
         def read() -> AsyncGenerator[bytes | memoryview, None]:
             return self._partition.read(part.offset, part.length)
 
+        budget = transfer.session.control.budget
+        sent = furthest = 0
+
         def on_sent(count: int) -> None:
+            nonlocal sent, furthest
+            sent += count
+            if sent > furthest:
+                furthest = sent
+                budget.moved()
             transfer.notify(BytesSent(table=transfer.table, partition=self._name, part=part.number, count=count))
 
         async def put() -> str:
-            return await transfer.session.storage.put_part(url, part.length, read, on_sent)
+            stall = transfer.options.stall_timeout
+            return await transfer.session.storage.put_part(url, part.length, read, on_sent, stall_seconds=stall)
 
         try:
-            etag = await retrying(
-                put, transfer.options.max_attempts, transfer.retries("put_part", self._name, part.number)
-            )
+            on_retry = transfer.retries("put_part", self._name, part.number)
+            etag = await retrying(put, transfer.options.max_attempts, on_retry, budget)
         except AnswerError as error:
             failure = error
         else:
