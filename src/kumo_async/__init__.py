@@ -30,6 +30,7 @@ from .errors import (
 from .events import (
     BytesSent,
     CommitStarted,
+    ConcurrencyReduced,
     Event,
     Observer,
     PartitionStarted,
@@ -69,6 +70,7 @@ __all__ = [  # noqa: RUF022
     "RetryScheduled",
     "PartitionStored",
     "CommitStarted",
+    "ConcurrencyReduced",
     "UploadCommitted",
     "UploadFailed",
     # Errors

@@ -132,7 +132,8 @@ class UploadOptions:
     """How an upload is cut and sent. Every option has a default that suits a fast line; none changes the data.
 
     The two limits hold for the whole client: no partition (or part) of this upload starts while so many partitions
-    (or parts) of any upload on the same client and event loop are under way.
+    (or parts) of any upload on the same client and event loop are under way. Places are shared fairly among uploads,
+    whatever their size, and while one of them has none, the last free place is kept for it.
 
     Attributes:
         partition_threshold: Size of the source in bytes up to which it is sent as one object; of a CSV file that is
@@ -155,6 +156,10 @@ class UploadOptions:
         stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made anew, above
             0. Default 60: no server that works is silent for longer. There is no limit on the whole of a transfer,
             since a slow line must be able to finish.
+        verify_parts: Whether the MD5 of each part is compared with the ETag that the storage gives for it; a part that
+            arrived otherwise is sent again. Default True. It is computed beside the event loop, at some 700 MB/s of a
+            processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, `UploadReport` says how
+            many parts could not be verified.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
@@ -185,6 +190,7 @@ class UploadOptions:
     max_concurrent_parts: int = 8
     max_attempts: int = 10
     stall_timeout: float = 60.0
+    verify_parts: bool = True
     spool_dir: str | os.PathLike[str] | None = None
     validate: Literal["fast", "full"] = "fast"
     on_unsupported: Literal["cast", "error"] = "cast"
@@ -209,6 +215,8 @@ class UploadOptions:
                 f"UploadOptions.spool_dir is {os.fspath(self.spool_dir)!r}, which is not an existing directory. "
                 f"Create it, or leave the option out to use the system's temporary directory."
             )
+        if not isinstance(self.verify_parts, bool):
+            raise ConfigurationError(f"verify_parts must be True or False; got {type(self.verify_parts).__name__}.")
         if self.validate not in ("fast", "full"):
             raise ConfigurationError(f"UploadOptions.validate must be 'fast' or 'full'; got {self.validate!r}.")
         if self.on_unsupported not in ("cast", "error"):

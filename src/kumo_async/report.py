@@ -72,6 +72,9 @@ class UploadReport:
         file_type: ``"parquet"`` or ``"csv"``.
         partitions: The files that the table consists of, in order.
         seconds: Wall time of the whole call.
+        parts: The number of parts that all partitions were sent in.
+        unverified_parts: How many of them the storage did not confirm by an ETag that is their MD5: because its ETags
+            are none (keys of KMS, stores other than S3), or because of ``UploadOptions(verify_parts=False)``.
         dialect: How the CSV file is written, as detected or given; None for Parquet.
         renamed_columns: Old name to new name, for the columns whose names broke Kumo's rule.
         warnings: What the user should know.
@@ -91,6 +94,8 @@ class UploadReport:
     file_type: str
     partitions: tuple[PartitionReport, ...]
     seconds: float
+    parts: int = 0
+    unverified_parts: int = 0
     dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -113,7 +118,9 @@ class UploadReport:
             f"Table {self.table!r} ({self.file_type}): {self.rows:,} rows, {format_bytes(self.bytes)} in {cut}, "
             f"{self.seconds:.1f} s{rate}"
         )
-        return "\n".join([head, *_notes(self.dialect, self.renamed_columns, self.warnings)])
+        unsure = self.unverified_parts
+        doubt = [f"  not verifiable by MD5: {unsure} of {self.parts} parts"] if unsure else []
+        return "\n".join([head, *doubt, *_notes(self.dialect, self.renamed_columns, self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict of plain values, fit for JSON, with the totals `bytes` and `rows`."""
@@ -124,6 +131,8 @@ class UploadReport:
             "bytes": self.bytes,
             "rows": self.rows,
             "seconds": self.seconds,
+            "parts": self.parts,
+            "unverified_parts": self.unverified_parts,
             "dialect": self.dialect,
             "renamed_columns": dict(self.renamed_columns),
             "warnings": list(self.warnings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -15,14 +15,15 @@ from aiohttp.http import StreamWriter
 from yarl import URL
 
 from ..errors import KumoError, ServiceError
-from .answers import AnswerError, Seen, s3_error
+from .answers import AnswerError, Break, Seen, s3_error
 from .clocks import url_life
 from .credentials import is_link_local, is_loopback
 from .http import NETWORK_ERRORS, STALL_SECONDS, read_text, retry_after, seen_of, server_time
+from .integrity import PartDigest, confirms
 from .messages import PartUrl
 from .stall import StallTimer, unsent
 
-__all__ = ["PartStorage"]
+__all__ = ["PartStorage", "StoredPart"]
 
 #: Opens a part's bytes from the first one. A block is good until the next one is asked for.
 ReadPart = Callable[[], AsyncGenerator[bytes | memoryview, None]]
@@ -36,6 +37,14 @@ _MOST_ERROR = 64 * 1024
 _NO_OTHER_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=30.0)
 
 
+@dataclass(frozen=True)
+class StoredPart:
+    """A part that the storage has: its ETag as it came, and whether that confirmed what was sent."""
+
+    etag: str
+    verified: bool
+
+
 class PartStorage:
     """Sends parts over one session, which carries no API key."""
 
@@ -43,9 +52,16 @@ class PartStorage:
         self._session = session
 
     async def put_part(
-        self, url: PartUrl, size: int, read: ReadPart, on_sent: OnSent, *, stall_seconds: float = STALL_SECONDS
-    ) -> str:
-        """Send one part, once, and return its ETag as the storage gave it.
+        self,
+        url: PartUrl,
+        size: int,
+        read: ReadPart,
+        on_sent: OnSent,
+        *,
+        stall_seconds: float = STALL_SECONDS,
+        verify: bool = True,
+    ) -> StoredPart:
+        """Send one part, once.
 
         Args:
             url: Where it goes.
@@ -53,13 +69,14 @@ class PartStorage:
             read: Opens its bytes.
             on_sent: Told of progress; on failure what was told is taken back.
             stall_seconds: How long no byte may move.
+            verify: Whether its MD5 is compared with the ETag, where that is one.
 
         Raises:
             AnswerError: If the storage did not take it.
             ServiceError: If the URL is not one that anything may be sent to.
             SourceChangedError: If the source does not give `size` bytes.
         """
-        body = _PartBody(size, read, on_sent)
+        body = _PartBody(size, read, on_sent, PartDigest() if verify else None)
         target = _checked(url)
         stall = StallTimer(stall_seconds, body.position)
         failure: AnswerError | None = None
@@ -74,11 +91,12 @@ class PartStorage:
                     timeout=_NO_OTHER_LIMIT,
                 ) as response,
             ):
-                etag = response.headers.get("ETag", "")
-                if 200 <= response.status < 300 and etag:
+                if 200 <= response.status < 300 and response.headers.get("ETag"):
                     await read_text(response, _MOST_ERROR)
-                    return etag
+                    return body.stored(response)
                 failure = await _refusal(response, url)
+        except AnswerError as error:
+            failure = error
         except NETWORK_ERRORS as error:
             host = target.host or "the storage"
             seen = seen_of(error, host)
@@ -97,12 +115,13 @@ class _PartBody(aiohttp.Payload):
 
     _autoclose = True
 
-    def __init__(self, size: int, read: ReadPart, on_sent: OnSent) -> None:
+    def __init__(self, size: int, read: ReadPart, on_sent: OnSent, digest: PartDigest | None) -> None:
         super().__init__(read, content_type="application/octet-stream")
         self._size = size
         self._read = read
         self._on_sent = on_sent
         self._sent = 0
+        self._digest = digest
         self._writer: StreamWriter | None = None
         self.error: KumoError | None = None
 
@@ -118,19 +137,35 @@ class _PartBody(aiohttp.Payload):
         """Write the whole body; its length is what Content-Length says."""
         del content_length
         self.take_back()
+        self._digest = None if self._digest is None else PartDigest()
         try:
             stream = self._writer = cast(StreamWriter, writer)
             reusable = _hold_nothing(stream)
             async with aclosing(self._read()) as blocks:
                 async for block in blocks:
+                    hashed = None if self._digest is None else self._digest.update(block)
                     await stream.write(block if reusable else bytes(block), drain=False)
                     await stream.drain()
+                    if hashed is not None:
+                        await hashed
                     self._sent += len(block)
                     self._on_sent(len(block))
         except KumoError as error:
             # aiohttp turns what a body raises into a connection error; the reason is kept for put_part.
             self.error = error
             raise
+
+    def stored(self, response: aiohttp.ClientResponse) -> StoredPart:
+        """Return what the storage says that it stored.
+
+        Raises:
+            AnswerError: If that is not what was sent.
+        """
+        agrees = None if self._digest is None else confirms(response.headers, self._digest.hexdigest())
+        if agrees is False:
+            words = "the storage's ETag is not the MD5 of what was sent, so other bytes arrived"
+            raise AnswerError(Seen(broken=Break.DAMAGED, message=words))
+        return StoredPart(response.headers["ETag"], verified=agrees is True)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Refuse: a part is never held as text."""

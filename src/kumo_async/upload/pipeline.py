@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from ..errors import SourceError, no_groups
+from ..errors import SourceError, UploadError, no_groups
 from ..events import Notify, UploadCommitted, UploadFailed, UploadStarted
 from ..options import UploadOptions
 from ..report import PartitionReport, UploadPlan, UploadReport
@@ -45,8 +45,8 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
     """
     begin = time.monotonic()
     try:
-        async with open_source(request.path, request.file_type, request.options) as source:
-            report = await _upload(session, limits, request, source, notify, begin)
+        async with limits.joined() as user, open_source(request.path, request.file_type, request.options) as source:
+            report = await _upload(session, limits, user, request, source, notify, begin)
     except BaseException as error:
         notify(UploadFailed(table=request.table, error=error))
         raise
@@ -55,13 +55,18 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
 
 
 async def _upload(
-    session: Session, limits: Limits, request: UploadRequest, source: Source, notify: Notify, begin: float
+    session: Session, limits: Limits, user: object, request: UploadRequest, source: Source, notify: Notify, begin: float
 ) -> UploadReport:
     plan = plan_upload(request, source)
     notify(UploadStarted(table=request.table, plan=plan))
     connector = connector_id(request.file_type)
-    transfer = Transfer(session, limits, request.options, notify, request.table, connector)
-    receipts = await _send_all(transfer, request.file_type, source, plan.partition_size)
+    transfer = Transfer(session, limits, request.options, notify, request.table, connector, user)
+    try:
+        receipts = await _send_all(transfer, request.file_type, source, plan.partition_size)
+    except UploadError:
+        # Bytes that do not arrive as they were sent may be bytes that somebody is writing.
+        await source.file.check_unchanged()
+        raise
     await source.file.check_unchanged()
     await commit(transfer, request.file_type, receipts)
     # What a compressed file holds is known only now.
@@ -71,6 +76,8 @@ async def _upload(
         file_type=request.file_type,
         partitions=tuple(PartitionReport(name=r.name, size=r.size, rows=r.rows) for r in receipts),
         seconds=time.monotonic() - begin,
+        parts=sum(len(receipt.parts) for receipt in receipts),
+        unverified_parts=sum(receipt.unverified for receipt in receipts),
         dialect=plan.dialect,
         renamed_columns=plan.renamed_columns,
         warnings=(*source.warnings, *size_warnings(sent, request.file_type, plan.partition_size)),
@@ -114,14 +121,14 @@ async def _send_all(transfer: Transfer, file_type: str, source: Source, size: in
             name = partition_name(transfer.table, file_type, None if size is None else number)
             receipts[number] = await transfer.send(name, partition)
         finally:
-            transfer.limits.partitions.release()
+            transfer.limits.partitions.release(transfer.user)
 
     with no_groups():
         async with aclosing(source.partitions(size)) as partitions, anyio.create_task_group() as group:
             number = 0
             async for partition in partitions:
                 number += 1
-                await transfer.limits.partitions.acquire(transfer.options.max_concurrent_partitions)
+                await transfer.limits.partitions.acquire(transfer.options.max_concurrent_partitions, transfer.user)
                 group.start_soon(send, number, partition)
     if not receipts:
         raise SourceError(f"{source.file.path} has no rows; a table needs at least one.", path=source.file.path)

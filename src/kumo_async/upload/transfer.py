@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 import anyio
 
 from ..errors import no_groups
-from ..events import BytesSent, Notify, PartitionStarted, PartitionStored, RetryScheduled
-from ..options import UploadOptions
+from ..events import PartitionStarted, PartitionStored, RetryScheduled
 from ..service.answers import AnswerError
 from ..service.messages import PartMetadata, PartUrl, StartedUpload, StartUpload
-from ..service.retry import OnRetry, retrying
-from ..service.session import Session
+from ..service.storage import StoredPart
 from ..sources.files import Partition
+from .context import Context
 from .failures import GONE, given_up, most_starts, refused
-from .limits import Limits
+from .limits import Place
+from .part import PartUpload
 from .plan import PartRange, part_ranges
 
 __all__ = ["Receipt", "Transfer"]
@@ -26,7 +25,11 @@ __all__ = ["Receipt", "Transfer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """A partition whose parts are all stored: what its commit needs, small and picklable."""
+    """A partition whose parts are all stored: what its commit needs, small and picklable.
+
+    Attributes:
+        unverified: How many of the parts the storage did not confirm by an ETag that is their MD5.
+    """
 
     name: str
     size: int
@@ -34,13 +37,7 @@ class Receipt:
     upload_id: str
     temp_upload_path: str
     parts: tuple[PartMetadata, ...]
-
-
-@dataclass
-class Tally:
-    """What was stored so far, over all partitions of an upload."""
-
-    parts: int = 0
+    unverified: int = 0
 
 
 class _GoneError(Exception):
@@ -51,17 +48,8 @@ class _GoneError(Exception):
         self.error = error
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(Context):
     """Sends partitions of one table."""
-
-    session: Session
-    limits: Limits
-    options: UploadOptions
-    notify: Notify
-    table: str
-    connector: str
-    tally: Tally = field(default_factory=Tally)
 
     async def send(self, name: str, partition: Partition) -> Receipt:
         """Store a partition under `name` and return the receipt. It becomes visible by its commit alone.
@@ -71,9 +59,11 @@ class Transfer:
             ServiceError: If the object cannot be started.
             SourceChangedError: If the source no longer has the bytes that were planned.
         """
+        # Parts of the object that was begun first go first, so that its URLs need not live longer than it takes.
+        order = next(self.tally.orders)
         for start in count(1):
             try:
-                receipt = await _Object(self, name, partition).send()
+                receipt = await _Object(self, name, partition, order).send()
             except _GoneError as gone:
                 last = gone.error
             else:
@@ -84,40 +74,32 @@ class Transfer:
             self.notify(RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name))
         raise AssertionError("count does not end")
 
-    def retries(self, call: str, name: str, part: int | None = None) -> OnRetry:
-        """Return a function that turns a retry into an event."""
-
-        def on_retry(attempt: int, error: AnswerError) -> None:
-            reason = str(error)
-            self.notify(
-                RetryScheduled(table=self.table, call=call, attempt=attempt, reason=reason, partition=name, part=part)
-            )
-
-        return on_retry
-
 
 class _Object:
     """One start of one object, and the parts that are sent to its URLs."""
 
-    def __init__(self, transfer: Transfer, name: str, partition: Partition) -> None:
+    def __init__(self, transfer: Transfer, name: str, partition: Partition, order: int) -> None:
         self._transfer = transfer
         self._name = name
         self._partition = partition
+        self._order = order
         self._ranges = part_ranges(partition.size, transfer.options.part_size)
-        self._etags: dict[int, str] = {}
+        self._stored: dict[int, StoredPart] = {}
 
     async def send(self) -> Receipt:
         with no_groups():
             # The URLs age from the start on, so the start waits until its first part may be sent.
-            async with anyio.create_task_group() as group, self._turn():
+            async with anyio.create_task_group() as group, self._turn(self._ranges[0]) as place:
                 started = await self._start()
                 for part, url in zip(self._ranges[1:], started.urls[1:], strict=True):
                     group.start_soon(self._send_in_turn, part, url)
-                await self._send_part(self._ranges[0], started.urls[0])
+                await self._send_part(self._ranges[0], started.urls[0], place)
         return self._receipt(started, await self._partition.row_count())
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        return self._transfer.limits.parts.hold(self._transfer.options.max_concurrent_parts)
+    def _turn(self, part: PartRange) -> AbstractAsyncContextManager[Place]:
+        transfer = self._transfer
+        rank = (self._order, part.number)
+        return transfer.limits.parts.hold(transfer.options.max_concurrent_parts, transfer.user, rank)
 
     async def _start(self) -> StartedUpload:
         transfer = self._transfer
@@ -135,37 +117,17 @@ class _Object:
         return started
 
     async def _send_in_turn(self, part: PartRange, url: PartUrl) -> None:
-        async with self._turn():
-            await self._send_part(part, url)
+        async with self._turn(part) as place:
+            await self._send_part(part, url, place)
 
-    async def _send_part(self, part: PartRange, url: PartUrl) -> None:
+    async def _send_part(self, part: PartRange, url: PartUrl, place: Place) -> None:
         transfer = self._transfer
-
-        def read() -> AsyncGenerator[bytes | memoryview, None]:
-            return self._partition.read(part.offset, part.length)
-
-        budget = transfer.session.control.budget
-        sent = furthest = 0
-
-        def on_sent(count: int) -> None:
-            nonlocal sent, furthest
-            sent += count
-            if sent > furthest:
-                furthest = sent
-                budget.moved()
-            transfer.notify(BytesSent(table=transfer.table, partition=self._name, part=part.number, count=count))
-
-        async def put() -> str:
-            stall = transfer.options.stall_timeout
-            return await transfer.session.storage.put_part(url, part.length, read, on_sent, stall_seconds=stall)
-
         try:
-            on_retry = transfer.retries("put_part", self._name, part.number)
-            etag = await retrying(put, transfer.options.max_attempts, on_retry, budget)
+            stored = await PartUpload(transfer, self._name, self._partition, part, place).send(url)
         except AnswerError as error:
             failure = error
         else:
-            self._etags[part.number] = etag
+            self._stored[part.number] = stored
             transfer.tally.parts += 1
             return
         if failure.verdict in GONE:
@@ -180,11 +142,13 @@ class _Object:
         )
 
     def _receipt(self, started: StartedUpload, rows: int) -> Receipt:
+        parts = sorted(self._stored.items())
         return Receipt(
             name=self._name,
             size=self._partition.size,
             rows=rows,
             upload_id=started.upload_id,
             temp_upload_path=started.temp_upload_path,
-            parts=tuple(PartMetadata(part_number=part.number, etag=self._etags[part.number]) for part in self._ranges),
+            parts=tuple(PartMetadata(part_number=number, etag=stored.etag) for number, stored in parts),
+            unverified=sum(not stored.verified for _, stored in parts),
         )
