@@ -144,9 +144,11 @@ class UploadOptions:
             of the call. Stands above that argument when given, and is not bound to its limits.
         part_size: Size in bytes of the pieces of a partition that are sent in parallel, 5 MiB to 5 GiB (S3's limits).
             Default 16 MiB: large enough that the cost of a request does not show (`benchmarks/part_size.py`), small
-            enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts.
+            enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts, and
+            lowered to no less than 5 MiB where the line is measured to be so slow that one would take over a minute.
         max_concurrent_partitions: How many partitions are under way at once, 1 or more. Default 4: the next ones are
-            being prepared while the last parts of the one before are still being sent.
+            being prepared while the last parts of the one before are still being sent. On a slow line fewer, so that
+            each is stored well before its part URLs run out.
         max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: several
             connections fill a line that one does not; the best number for yours is to be tried.
         max_attempts: How often one request is made before its failure counts, 1 or more. Default 10: with waits that

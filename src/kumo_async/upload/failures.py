@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ..errors import UploadError
+from ..options import MAX_PARTITION_SIZE_MB, MIB, MIN_PARTITION_SIZE_MB
+from ..report import format_bytes
 from ..service.answers import AnswerError, Seen, Verdict
 
-__all__ = ["GONE", "given_up", "most_starts", "refused"]
+__all__ = ["GONE", "expiry_advice", "given_up", "most_starts", "refused"]
 
 #: The object must be started anew; its parts that are stored are lost with it.
 GONE = frozenset({Verdict.EXPIRED, Verdict.SKEWED, Verdict.RESTART})
@@ -23,16 +25,13 @@ def most_starts(verdict: Verdict) -> int:
     return 2 if verdict is Verdict.SKEWED else 3
 
 
-def given_up(error: AnswerError, *, table: str, partition: str, starts: int) -> UploadError:
-    """Return the error for an object that was started as often as is sensible."""
+def given_up(error: AnswerError, *, table: str, partition: str, starts: int, advice: str) -> UploadError:
+    """Return the error for an object that was started as often as is sensible; `advice` is against expiry."""
     match error.verdict:
         case Verdict.SKEWED:
             why = f"the clocks differ too much for its part URLs ({error}). {_clocks(error.seen)}"
         case Verdict.EXPIRED:
-            why = (
-                f"its part URLs had run out each time before all parts were stored ({error}). Use smaller partitions "
-                f"(partition_size_mb), or a faster line."
-            )
+            why = f"its part URLs had run out before all parts were stored ({error}). {advice}"
         case _:
             why = (
                 f"its upload was gone each time before all parts were stored ({error}). Something ends or replaces it: "
@@ -45,6 +44,39 @@ def given_up(error: AnswerError, *, table: str, partition: str, starts: int) -> 
         status=error.seen.status,
         code=error.seen.code,
         attempts=starts,
+    )
+
+
+def expiry_advice(size: int, rate: float | None, life: float | None) -> str:
+    """Return what would let an object be stored before its part URLs run out.
+
+    Args:
+        size: Its size in bytes.
+        rate: Bytes a second that it was sent with; None if that was not measured.
+        life: Seconds that its URLs live; None if that is not known.
+
+    Example:
+        >>> expiry_advice(1000 * MIB, 200 * 1024.0, 3600.0)  # doctest: +NORMALIZE_WHITESPACE
+        'Its 1000.0 MiB need a line of at least 284.4 KiB/s to be sent in the 3600 s that its URLs live; it was sent
+        with 200.0 KiB/s, for which partitions of 351.6 MiB would do (partition_size_mb=351).'
+        >>> expiry_advice(1000 * MIB, None, None)
+        'Use smaller partitions (partition_size_mb), or a faster line.'
+    """
+    if life is None or life <= 0:
+        return "Use smaller partitions (partition_size_mb), or a faster line."
+    need = (
+        f"Its {format_bytes(size)} need a line of at least {format_bytes(size / life)}/s to be sent in the {life:.0f} s"
+    )
+    if not rate or rate * life >= size:
+        return f"{need} that its URLs live. Use smaller partitions (partition_size_mb), or a faster line."
+    # A little less than would just do, since no line is the same all the time.
+    fits = max(1, int(rate * life / 2))
+    whole = fits // MIB
+    known = MIN_PARTITION_SIZE_MB <= whole <= MAX_PARTITION_SIZE_MB
+    how = f"partition_size_mb={whole}" if known else f"UploadOptions(partition_threshold=0, partition_size={fits})"
+    return (
+        f"{need} that its URLs live; it was sent with {format_bytes(rate)}/s, for which partitions of "
+        f"{format_bytes(fits)} would do ({how})."
     )
 
 

@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from .pace import Pace
+from .rate import RateMeter
 
 __all__ = ["Limit", "Limits", "Place"]
 
@@ -192,11 +193,15 @@ class Limits:
     Attributes:
         partitions: The partitions under way.
         parts: The parts under way.
+        meter: How fast they go out.
+        url_seconds: How long part URLs live, by the last ones that said so.
     """
 
     def __init__(self) -> None:
         self.partitions = Limit()
         self.parts = Limit()
+        self.meter = RateMeter()
+        self.url_seconds: float | None = None
         self._tables: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager

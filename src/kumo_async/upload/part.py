@@ -59,7 +59,7 @@ class PartUpload:
         self._attempts += 1
         if self._attempts > 1:
             await self._place.renew()
-        with self._paced():
+        with self._paced(), self._measured():
             return await self._context.session.storage.put_part(
                 url,
                 self._part.length,
@@ -75,11 +75,21 @@ class PartUpload:
     def _on_sent(self, count: int) -> None:
         context = self._context
         self._sent += count
+        context.limits.meter.moved(count)
         # Only what got further than any attempt before it is progress.
         if self._sent > self._furthest:
             self._furthest = self._sent
             context.session.control.budget.moved()
         context.notify(BytesSent(table=context.table, partition=self._name, part=self._part.number, count=count))
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
+        meter = self._context.limits.meter
+        meter.begin()
+        try:
+            yield
+        finally:
+            meter.end()
 
     @contextmanager
     def _paced(self) -> Iterator[None]:

@@ -128,7 +128,7 @@ async def _send_all(transfer: Transfer, file_type: str, source: Source, size: in
             number = 0
             async for partition in partitions:
                 number += 1
-                await transfer.limits.partitions.acquire(transfer.options.max_concurrent_partitions, transfer.user)
+                await transfer.limits.partitions.acquire(transfer.partitions_at_once(partition), transfer.user)
                 group.start_soon(send, number, partition)
     if not receipts:
         raise SourceError(f"{source.file.path} has no rows; a table needs at least one.", path=source.file.path)

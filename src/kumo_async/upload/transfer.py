@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
@@ -11,14 +12,15 @@ import anyio
 from ..errors import no_groups
 from ..events import PartitionStarted, PartitionStored, RetryScheduled
 from ..service.answers import AnswerError
+from ..service.clocks import url_life
 from ..service.messages import PartMetadata, PartUrl, StartedUpload, StartUpload
 from ..service.storage import StoredPart
 from ..sources.files import Partition
 from .context import Context
-from .failures import GONE, given_up, most_starts, refused
+from .failures import GONE, expiry_advice, given_up, most_starts, refused
 from .limits import Place
 from .part import PartUpload
-from .plan import PartRange, part_ranges
+from .plan import PartRange, fitted_part_size, part_ranges, partitions_at_once
 
 __all__ = ["Receipt", "Transfer"]
 
@@ -62,17 +64,24 @@ class Transfer(Context):
         # Parts of the object that was begun first go first, so that its URLs need not live longer than it takes.
         order = next(self.tally.orders)
         for start in count(1):
+            sent = _Object(self, name, partition, order)
             try:
-                receipt = await _Object(self, name, partition, order).send()
+                receipt = await sent.send()
             except _GoneError as gone:
                 last = gone.error
             else:
                 self.notify(PartitionStored(table=self.table, partition=name, size=receipt.size, rows=receipt.rows))
                 return receipt
             if start >= most_starts(last.verdict):
-                raise given_up(last, table=self.table, partition=name, starts=start)
+                raise given_up(last, table=self.table, partition=name, starts=start, advice=sent.advice())
             self.notify(RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name))
         raise AssertionError("count does not end")
+
+    def partitions_at_once(self, partition: Partition) -> int:
+        """Return how many partitions may be under way when this one is begun."""
+        limits = self.limits
+        most = self.options.max_concurrent_partitions
+        return partitions_at_once(partition.size, limits.meter.rate, limits.url_seconds, most)
 
 
 class _Object:
@@ -83,7 +92,10 @@ class _Object:
         self._name = name
         self._partition = partition
         self._order = order
-        self._ranges = part_ranges(partition.size, transfer.options.part_size)
+        options = transfer.options
+        part_size = fitted_part_size(options.part_size, transfer.limits.meter.rate, options.max_concurrent_parts)
+        self._ranges = part_ranges(partition.size, part_size)
+        self._started = 0.0
         self._stored: dict[int, StoredPart] = {}
 
     async def send(self) -> Receipt:
@@ -95,6 +107,13 @@ class _Object:
                     group.start_soon(self._send_in_turn, part, url)
                 await self._send_part(self._ranges[0], started.urls[0], place)
         return self._receipt(started, await self._partition.row_count())
+
+    def advice(self) -> str:
+        """Return what would let it be stored before its URLs run out."""
+        limits = self._transfer.limits
+        done = sum(part.length for part in self._ranges if part.number in self._stored)
+        seconds = time.monotonic() - self._started
+        return expiry_advice(self._partition.size, done / seconds if done else limits.meter.rate, limits.url_seconds)
 
     def _turn(self, part: PartRange) -> AbstractAsyncContextManager[Place]:
         transfer = self._transfer
@@ -109,6 +128,10 @@ class _Object:
         started = await transfer.session.control.start_upload(
             request, transfer.options.max_attempts, transfer.retries("start", self._name)
         )
+        self._started = time.monotonic()
+        life = url_life(started.urls[0].reveal())
+        if life is not None and life.seconds is not None:
+            transfer.limits.url_seconds = life.seconds
         transfer.notify(
             PartitionStarted(
                 table=transfer.table, partition=self._name, size=self._partition.size, parts=len(self._ranges)
