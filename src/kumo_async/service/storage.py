@@ -125,6 +125,11 @@ class _PartBody(aiohttp.Payload):
         self._writer: StreamWriter | None = None
         self.error: KumoError | None = None
 
+    @property
+    def consumed(self) -> bool:
+        """Whether it was begun: aiohttp repeats a PUT by itself otherwise, without a wait and beside the budget."""
+        return self._writer is not None
+
     def position(self) -> object:
         """Return a value that changes whenever a byte of the body leaves this machine."""
         return self._sent, unsent(self._writer.transport if self._writer else None)
