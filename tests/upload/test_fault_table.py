@@ -162,6 +162,19 @@ def old(numbers: pa.Table) -> pa.Table:
     return numbers.slice(0, 1000)
 
 
+async def test_a_refusal_after_a_lost_answer_is_no_plain_no(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: Callable[..., Path],
+) -> None:
+    # What a second completion of one upload gets is not known; here it is something else than "not found".
+    plane.inject(Fault(call="complete", name="*part_0001*", answer=Disconnect(after_effect=True)))
+    plane.inject(Fault(call="complete", name="*part_0001*", answer=Status(409)))
+    await parquet.upload_async("numbers", write_parquet(numbers, row_group_size=30_000), options=OPTIONS)
+    check_state(plane, "new", {"new": numbers})
+
+
 @pytest.mark.parametrize("row", [row for _, row in CASES], ids=[name for name, _ in CASES])
 async def test_each_fault_has_its_calls_and_its_end(
     plane: LocalDataPlane,

@@ -111,6 +111,50 @@ async def test_a_place_that_is_waited_for_anew_and_cancelled_is_not_given_back_t
     assert limit.held == 1
 
 
+works = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.integers(0, 3), st.booleans(), st.booleans()), max_size=30
+)
+
+
+@given(works)
+async def test_whatever_happens_the_limits_hold_and_everybody_gets_in(
+    wants: list[tuple[str, int, int, bool, bool]],
+) -> None:
+    limit, ran = Limit(), 0
+
+    async def work(user: str, most: int, rank: int, throttled: bool, gives_up: bool) -> None:
+        nonlocal ran
+        with anyio.CancelScope() as scope:
+            if gives_up:
+                group.start_soon(give_up, scope)
+            async with limit.hold(most, user, (rank,)) as place:
+                assert limit.held <= 4
+                await anyio.lowlevel.checkpoint()
+                if throttled:
+                    limit.pace.throttled(limit.pace.era, limit.held)
+                    await place.renew()
+                    assert limit.held <= max(limit.pace.window, 1)
+                limit.pace.succeeded()
+                limit.admit()
+        ran += 1
+
+    async def give_up(scope: anyio.CancelScope) -> None:
+        await anyio.lowlevel.checkpoint()
+        scope.cancel()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for user in "ab":
+                limit.join(user)
+            for want in wants:
+                group.start_soon(work, *want)
+            await anyio.lowlevel.checkpoint()
+            for user in "ab":
+                limit.leave(user)
+    assert (ran, limit.held) == (len(wants), 0)
+    assert limit._users == {}
+
+
 @given(st.lists(st.sampled_from(["throttled", "late", "succeeded"])))
 def test_the_window_is_never_below_one(steps: list[str]) -> None:
     pace = Pace()
@@ -152,6 +196,26 @@ def blob(write_parquet: WritesParquet) -> Path:
     """A file of 8 parts of 5 MiB."""
     table = pa.table({"blob": [bytes(7 * 1024 * 1024) for _ in range(5)], "id": range(5)})
     return write_parquet(table, "blob.parquet", compression="none", use_dictionary=False)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_service_that_asks_for_patience_gets_it_too(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    status: int,
+) -> None:
+    plane.inject(Fault(call="start", answer=Status(status, headers={"Retry-After": "0"}), times=2))
+    events = list[kumo_async.Event]()
+
+    class Notes:
+        def on_event(self, event: kumo_async.Event) -> None:
+            events.append(event)
+
+    await parquet.upload_async("numbers", write_parquet(numbers), observer=Notes())
+    # One call is one piece of news, however often it is refused.
+    assert [event.parts for event in events if isinstance(event, kumo_async.ConcurrencyReduced)] == [1]
 
 
 async def test_slow_down_halves_the_parts_of_the_whole_client(

@@ -154,6 +154,7 @@ class AnswerError(Exception):
         verdict: What to do about it.
         retry_after: The seconds that the server asks to wait.
         attempts: How often the request was made.
+        doubtful: Whether an attempt before this one may have had its effect.
         stopped: Why it is not made again although that might help, where attempts were left.
     """
 
@@ -163,6 +164,7 @@ class AnswerError(Exception):
         self.verdict = classify(seen)
         self.retry_after = retry_after
         self.attempts = 1
+        self.doubtful = False
         self.stopped: str | None = None
 
     @property

@@ -148,6 +148,12 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             status=seen.status,
             attempts=attempts,
         )
+    if error.doubtful and error.verdict is not Verdict.UNKNOWN:
+        # Whoever asked must not take this for a plain "no": what is refused now may have been done before.
+        return ServiceUnavailableError(
+            f"It is not known whether {call} took effect: {host} gave no usable answer at first, and then {error}.",
+            attempts=attempts,
+        )
     if seen.broken is not None or is_repeated(seen):
         return ServiceUnavailableError(
             f"{call} got no usable answer from {host} in {error.tries}: {error}. Check {ENDPOINT_VARIABLE} (or "

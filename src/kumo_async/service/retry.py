@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .answers import AnswerError, is_repeated
+from .answers import AnswerError, Verdict, is_repeated
 
 __all__ = ["OnRetry", "RetryBudget", "retrying", "wait_before"]
 
@@ -104,7 +104,7 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
     """
     import stamina
 
-    made, since = 0, budget.clock()
+    made, since, doubtful = 0, budget.clock(), False
 
     def backoff(error: Exception) -> bool | float:
         if not isinstance(error, AnswerError) or not is_repeated(error.seen) or made >= attempts:
@@ -121,7 +121,8 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
             try:
                 result = await request()
             except AnswerError as error:
-                error.attempts = made
+                error.attempts, error.doubtful = made, doubtful
+                doubtful |= error.verdict is Verdict.UNKNOWN
                 raise
             budget.succeeded(made)
             return result

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from ..events import Notify, RetryScheduled
+from ..events import ConcurrencyReduced, Notify, RetryScheduled
 from ..options import UploadOptions
 from ..service.answers import AnswerError
 from ..service.retry import OnRetry
@@ -47,12 +47,20 @@ class Context:
     tally: Tally = field(default_factory=Tally)
 
     def retries(self, call: str, name: str, part: int | None = None) -> OnRetry:
-        """Return a function that turns a retry into an event."""
+        """Return a function that turns a retry into an event, for a call that begins now."""
+        era = self.limits.parts.pace.era
 
         def on_retry(attempt: int, error: AnswerError) -> None:
+            self.slow_down(error, era)
             reason = str(error)
             self.notify(
                 RetryScheduled(table=self.table, call=call, attempt=attempt, reason=reason, partition=name, part=part)
             )
 
         return on_retry
+
+    def slow_down(self, error: AnswerError, era: int) -> None:
+        """Let the client send less at once if the service or its storage asks for it; `era` is that of the request."""
+        limit = self.limits.parts
+        if error.throttled and limit.pace.throttled(era, limit.held):
+            self.notify(ConcurrencyReduced(table=self.table, parts=int(limit.pace.window)))

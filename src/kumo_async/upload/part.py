@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
-from ..events import BytesSent, ConcurrencyReduced
+from ..events import BytesSent
 from ..service.answers import AnswerError
 from ..service.messages import PartUrl
 from ..service.retry import retrying
@@ -99,9 +99,7 @@ class PartUpload:
         try:
             yield
         except AnswerError as error:
-            if error.throttled and limit.pace.throttled(era, limit.held):
-                window = int(limit.pace.window)
-                self._context.notify(ConcurrencyReduced(table=self._context.table, parts=window))
+            self._context.slow_down(error, era)
             raise
         limit.pace.succeeded()
         limit.admit()
