@@ -16,11 +16,12 @@ import kumo_async
 ROOT = Path(kumo_async.__file__).parent
 
 #: What each layer may import from the package; see design: imports point down, never up or sideways.
-VALUES = {"errors", "options", "events", "report", "shield", "_version"}
+VALUES = {"checks", "errors", "options", "events", "report", "shield", "_version"}
 LAYERS = {
     "errors": set[str](),
     "_version": set[str](),
-    "options": {"errors"},
+    "checks": {"errors"},
+    "options": {"checks", "errors"},
     "report": set[str](),
     "events": {"report"},
     "shield": {"errors"},

@@ -9,7 +9,7 @@
     formats                knowledge of the formats, without I/O
     service                the Kumo data plane over HTTP
     local                  the embedded data plane, for trying, tests and benchmarks
-    errors, options, events, report, shield   what everything may use
+    errors, checks, options, events, report, shield   what everything may use
 
 Imports point down this list. Importing the package is cheap: aiohttp, pyarrow and pandas are loaded when they are used.
 """
@@ -31,6 +31,7 @@ from .errors import (
 from .events import (
     BytesSent,
     CommitStarted,
+    ConcurrencyReduced,
     Event,
     Observer,
     PartitionResumed,
@@ -81,6 +82,7 @@ __all__ = [  # noqa: RUF022
     "PartitionStored",
     "PartitionResumed",
     "CommitStarted",
+    "ConcurrencyReduced",
     "UploadCommitted",
     "UploadFailed",
     # Errors

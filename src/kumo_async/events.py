@@ -16,6 +16,7 @@ from .report import UploadPlan, UploadReport
 __all__ = [
     "BytesSent",
     "CommitStarted",
+    "ConcurrencyReduced",
     "Event",
     "Observer",
     "PartitionResumed",
@@ -99,6 +100,17 @@ class RetryScheduled(Event):
     reason: str
     partition: str | None = None
     part: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcurrencyReduced(Event):
+    """The storage asked for patience, so that all uploads of the client send fewer parts at once for a while.
+
+    Attributes:
+        parts: How many parts may be under way at once now; it grows by one for so many parts that are stored.
+    """
+
+    parts: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +219,8 @@ def _log(event: Event) -> None:
                 logger.warning("Table %r: %s", plan.table, warning)
         case RetryScheduled():
             logger.info("Table %r: %s failed and is tried again: %s", event.table, event.call, event.reason)
+        case ConcurrencyReduced(parts=parts):
+            logger.info("The storage asks for patience: %d parts at once for now", parts)
         case PartitionStored():
             logger.debug("Table %r: partition %s is stored", event.table, event.partition)
         case PartitionResumed():

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Literal
 
+from .checks import (
+    check_bool,
+    check_characters,
+    check_choice,
+    check_encoding,
+    check_existing_dir,
+    check_int,
+    check_journal_dir,
+    check_seconds,
+    names_of,
+    null_values_of,
+    types_of,
+)
 from .errors import ConfigurationError
 
 __all__ = ["GIB", "MIB", "CsvOptions", "UploadOptions"]
@@ -28,62 +39,10 @@ MAX_PARTITION_SIZE_MB = 1000
 _FILE_TYPES = ("parquet", "csv")
 
 
-def _check_int(name: str, value: object, least: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigurationError(f"{name} must be a whole number; got {type(value).__name__}.")
-    if value < least or (most is not None and value > most):
-        allowed = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise ConfigurationError(f"{name} must be {allowed}; got {value}.")
-    return value
-
-
 def _repr(options: CsvOptions | UploadOptions) -> str:
     """Show the values that differ from their defaults."""
     changed = (each for each in fields(options) if getattr(options, each.name) != each.default)
     return f"{type(options).__name__}({', '.join(f'{f.name}={getattr(options, f.name)!r}' for f in changed)})"
-
-
-def _check_characters(delimiter: str | None, quote: str | None, escape: str | None) -> None:
-    given = {"delimiter": delimiter, "quote": quote or None, "escape": escape}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
-            raise ConfigurationError(
-                f"CsvOptions.{name} must be one ASCII character that is neither a newline nor NUL; got {value!r}."
-            )
-    if len(set(given.values())) < len(given):
-        raise ConfigurationError(f"CsvOptions: {', '.join(given)} must differ from each other.")
-
-
-def _check_encoding(encoding: object) -> None:
-    try:
-        # Codecs that do not make text of bytes, such as "hex", refuse this; a NUL in the name is a ValueError.
-        "".encode(encoding)  # type: ignore[arg-type]
-        codecs.getincrementaldecoder(encoding)  # type: ignore[call-overload]
-    except (LookupError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"CsvOptions.encoding must name a text codec of Python that decodes streams; got {encoding!r}."
-        ) from error
-
-
-def _types_of(types: object) -> dict[str, Any]:
-    if not isinstance(types, Mapping) or not all(isinstance(name, str) for name in types):
-        raise ConfigurationError("CsvOptions.types must be a dict of column names and types.")
-    return dict(types)
-
-
-def _null_values_of(values: object) -> tuple[str, ...]:
-    listed = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str | bytes) else None
-    if listed is None or not all(isinstance(value, str) for value in listed):
-        raise ConfigurationError('CsvOptions.null_values must be a list of texts, such as ["", "NA"].')
-    return listed
-
-
-def _names_of(names: object) -> tuple[str, ...]:
-    listed = tuple(names) if isinstance(names, Sequence) and not isinstance(names, str | bytes) else ()
-    if not listed or not all(isinstance(name, str) for name in listed):
-        raise ConfigurationError("CsvOptions.column_names must be a list of one name or more, each a str.")
-    return listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,18 +95,18 @@ class CsvOptions:
     null_values: Sequence[str] = ("",)
 
     def __post_init__(self) -> None:
-        _check_characters(self.delimiter, self.quote, self.escape)
+        check_characters(self.delimiter, self.quote, self.escape)
         if self.encoding is not None:
-            _check_encoding(self.encoding)
+            check_encoding(self.encoding)
         if not isinstance(self.header, bool):
             raise ConfigurationError(f"CsvOptions.header must be True or False; got {type(self.header).__name__}.")
         if self.column_names is not None:
-            object.__setattr__(self, "column_names", _names_of(self.column_names))
+            object.__setattr__(self, "column_names", names_of(self.column_names))
         elif not self.header:
             raise ConfigurationError("CsvOptions(header=False) needs column_names, one for each field of a record.")
         if self.types is not None:
-            object.__setattr__(self, "types", _types_of(self.types))
-        object.__setattr__(self, "null_values", _null_values_of(self.null_values))
+            object.__setattr__(self, "types", types_of(self.types))
+        object.__setattr__(self, "null_values", null_values_of(self.null_values))
 
     def __repr__(self) -> str:
         return _repr(self)
@@ -158,7 +117,8 @@ class UploadOptions:
     """How an upload is cut and sent. Every option has a default that suits a fast line; none changes a value.
 
     The two limits hold for the whole client: no partition (or part) of this upload starts while so many partitions
-    (or parts) of any upload on the same client and event loop are under way.
+    (or parts) of any upload on the same client and event loop are under way. Places are shared fairly among uploads,
+    whatever their size, and while one of them has none, the last free place is kept for it.
 
     Attributes:
         partition_threshold: Size of the source in bytes up to which it is sent as one object; of a CSV file that is
@@ -169,13 +129,24 @@ class UploadOptions:
             of the call. Stands above that argument when given, and is not bound to its limits.
         part_size: Size in bytes of the pieces of a partition that are sent in parallel, 5 MiB to 5 GiB (S3's limits).
             Default 16 MiB: large enough that the cost of a request does not show (`benchmarks/part_size.py`), small
-            enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts.
+            enough that a repeated one is cheap. Raised by itself where an object would have over 1000 parts, and
+            lowered to no less than 5 MiB where the line is measured to be so slow that one would take over a minute.
         max_concurrent_partitions: How many partitions are under way at once, 1 or more. Default 4: the next ones are
-            being prepared while the last parts of the one before are still being sent.
+            being prepared while the last parts of the one before are still being sent. On a slow line fewer, so that
+            each is stored well before its part URLs run out.
         max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: several
             connections fill a line that one does not; the best number for yours is to be tried.
         max_attempts: How often one request is made before its failure counts, 1 or more. Default 10: with waits that
-            double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute.
+            double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute. All uploads
+            of a client share one budget of retries besides: after a hundred of them without any success, and where
+            nothing has got any further for five minutes, failures count at once.
+        stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made anew, above
+            0. Default 60: no server that works is silent for longer. There is no limit on the whole of a transfer,
+            since a slow line must be able to finish.
+        verify_parts: Whether the MD5 of each part is compared with the ETag that the storage gives for it; a part that
+            arrived otherwise is sent again. Default True. It is computed beside the event loop, at some 700 MB/s of a
+            processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, `UploadReport` says how
+            many parts could not be verified.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
@@ -215,6 +186,8 @@ class UploadOptions:
     max_concurrent_partitions: int = 4
     max_concurrent_parts: int = 8
     max_attempts: int = 10
+    stall_timeout: float = 60.0
+    verify_parts: bool = True
     spool_dir: str | os.PathLike[str] | None = None
     validate: Literal["fast", "full"] = "fast"
     on_unsupported: Literal["cast", "error"] = "cast"
@@ -224,51 +197,34 @@ class UploadOptions:
     journal_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        _check_int("partition_threshold", self.partition_threshold, 0)
+        check_int("partition_threshold", self.partition_threshold, 0)
         if self.partition_size is not None:
-            _check_int("partition_size", self.partition_size, 1)
-        _check_int("part_size", self.part_size, MIN_PART_SIZE, MAX_PART_SIZE)
-        _check_int("max_concurrent_partitions", self.max_concurrent_partitions, 1)
-        _check_int("max_concurrent_parts", self.max_concurrent_parts, 1)
-        _check_int("max_attempts", self.max_attempts, 1)
-        if self.spool_dir is not None and not Path(self.spool_dir).is_dir():
-            raise ConfigurationError(
-                f"UploadOptions.spool_dir is {os.fspath(self.spool_dir)!r}, which is not an existing directory. "
-                f"Create it, or leave the option out to use the system's temporary directory."
-            )
-        if self.validate not in ("fast", "full"):
-            raise ConfigurationError(f"UploadOptions.validate must be 'fast' or 'full'; got {self.validate!r}.")
-        if self.on_unsupported not in ("cast", "error"):
-            given = repr(self.on_unsupported)
-            raise ConfigurationError(f"UploadOptions.on_unsupported must be 'cast' or 'error'; got {given}.")
+            check_int("partition_size", self.partition_size, 1)
+        check_int("part_size", self.part_size, MIN_PART_SIZE, MAX_PART_SIZE)
+        check_int("max_concurrent_partitions", self.max_concurrent_partitions, 1)
+        check_int("max_concurrent_parts", self.max_concurrent_parts, 1)
+        check_int("max_attempts", self.max_attempts, 1)
+        check_seconds("stall_timeout", self.stall_timeout)
+        check_existing_dir("UploadOptions.spool_dir", self.spool_dir)
+        check_bool("verify_parts", self.verify_parts)
+        check_choice("UploadOptions.validate", self.validate, "fast", "full")
+        check_choice("UploadOptions.on_unsupported", self.on_unsupported, "cast", "error")
+        check_choice("UploadOptions.convert", self.convert, "parquet", None)
+        check_bool("UploadOptions.resume", self.resume)
+        check_journal_dir(self.journal_dir)
+        self._check_csv()
+
+    def _check_csv(self) -> None:
         if not isinstance(self.csv, CsvOptions):
             raise ConfigurationError(f"UploadOptions.csv must be CsvOptions; got {type(self.csv).__name__}.")
-        if self.convert not in (None, "parquet"):
-            raise ConfigurationError(f"UploadOptions.convert must be 'parquet' or None; got {self.convert!r}.")
         if self.convert is None and (self.csv.types is not None or self.csv.null_values != ("",)):
             raise ConfigurationError(
                 "CsvOptions.types and null_values change what a CSV file becomes as Parquet, and need "
                 "UploadOptions(convert='parquet')."
             )
-        if not isinstance(self.resume, bool):
-            raise ConfigurationError(f"UploadOptions.resume must be True or False; got {self.resume!r}.")
-        check_journal_dir(self.journal_dir)
 
     def __repr__(self) -> str:
         return _repr(self)
-
-
-def check_journal_dir(given: object) -> None:
-    """Raise unless `given` can name a directory, or is None.
-
-    Raises:
-        ConfigurationError: If it is of another type, or empty.
-
-    Example:
-        >>> check_journal_dir("/var/lib/journals")
-    """
-    if given is not None and not (isinstance(given, str | os.PathLike) and os.fspath(given)):
-        raise ConfigurationError(f"journal_dir must be the path of a directory; got {given!r}.")
 
 
 def check_partition_size_mb(value: object) -> int:
@@ -281,7 +237,7 @@ def check_partition_size_mb(value: object) -> int:
         >>> check_partition_size_mb(250)
         250
     """
-    return _check_int("partition_size_mb", value, MIN_PARTITION_SIZE_MB, MAX_PARTITION_SIZE_MB)
+    return check_int("partition_size_mb", value, MIN_PARTITION_SIZE_MB, MAX_PARTITION_SIZE_MB)
 
 
 def check_file_type(file_type: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from . import blocking
+from .checks import check_journal_dir
 from .client import KumoClient, default_client
 from .errors import no_groups
 from .events import Observer, notifier
-from .options import check_journal_dir
 from .report import UnfinishedUpload
 
 __all__ = ["recover_uploads", "recover_uploads_async", "unfinished_uploads", "unfinished_uploads_async"]

@@ -86,6 +86,9 @@ class UploadReport:
         file_type: ``"parquet"`` or ``"csv"``.
         partitions: The files that the table consists of, in order.
         seconds: Wall time of the whole call.
+        parts: The number of parts that all partitions were sent in.
+        unverified_parts: How many of them the storage did not confirm by an ETag that is their MD5: because its ETags
+            are none (keys of KMS, stores other than S3), or because of ``UploadOptions(verify_parts=False)``.
         dialect: How the CSV file is written, as detected or given; None for Parquet.
         renamed_columns: Old name to new name, for the columns whose names broke Kumo's rule.
         column_types: Each column's type in Arrow's words. Of a CSV file that was sent as it is, what its first thousand
@@ -107,6 +110,8 @@ class UploadReport:
     file_type: str
     partitions: tuple[PartitionReport, ...]
     seconds: float
+    parts: int = 0
+    unverified_parts: int = 0
     dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
     column_types: Mapping[str, str] = field(default_factory=dict)
@@ -140,12 +145,16 @@ class UploadReport:
             f"Table {self.table!r} ({self.file_type}): {self.rows:,} rows, {format_bytes(self.bytes)} in {cut}, "
             f"{self.seconds:.1f} s{rate}"
         )
-        return "\n".join([head, *self._resumed(), *_notes(self)])
+        return "\n".join([head, *self._resumed(), *self._unsure(), *_notes(self)])
 
     def _resumed(self) -> list[str]:
         count = self.resumed_partitions
         stored = f"{count} of {len(self.partitions)} ({format_bytes(self.resumed_bytes)})"
         return [f"  resumed: {stored} had been stored by an earlier call"] if count else []
+
+    def _unsure(self) -> list[str]:
+        count = self.unverified_parts
+        return [f"  not verifiable by MD5: {count} of {self.parts} parts"] if count else []
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict of plain values, fit for JSON, with the totals of its partitions."""
@@ -158,6 +167,8 @@ class UploadReport:
             "resumed_partitions": self.resumed_partitions,
             "resumed_bytes": self.resumed_bytes,
             "seconds": self.seconds,
+            "parts": self.parts,
+            "unverified_parts": self.unverified_parts,
             "dialect": self.dialect,
             "renamed_columns": dict(self.renamed_columns),
             "column_types": dict(self.column_types),

@@ -1,50 +1,168 @@
-"""The table of answers in the documentation, row by row."""
+"""What each answer means: the table of the documentation, row by row, and how an answer is read."""
 
 from __future__ import annotations
 
+import errno
+import ssl
+from typing import Any
+
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kumo_async.service.answers import Seen, Verdict, classify, s3_error
+from kumo_async.service.answers import AnswerError, Break, Seen, Verdict, classify, is_repeated, s3_error
+from kumo_async.service.http import seen_of
 
-RETRY, THROTTLE, RESTART, REFUSED, UNAUTHORIZED = (
-    Verdict.RETRY,
-    Verdict.THROTTLE,
-    Verdict.RESTART,
-    Verdict.REFUSED,
-    Verdict.UNAUTHORIZED,
-)
+HOST = "storage.example"
+_KEY = ConnectionKey(HOST, 443, True, True, None, None, None)
+NOW = 1_767_323_045.0
 
 
-@pytest.mark.parametrize(
-    ("seen", "verdict"),
-    [
-        (Seen(status=None, message="refused"), RETRY),
-        (Seen(status=None, verified=False), REFUSED),
-        *[(Seen(status=status), RETRY) for status in (408, 500, 502, 504)],
-        *[(Seen(status=400, code=code), RETRY) for code in ("RequestTimeout", "BadDigest", "IncompleteBody")],
-        *[(Seen(status=503, code=code), THROTTLE) for code in ("SlowDown", "ServiceUnavailable", None)],
-        (Seen(status=429), THROTTLE),
-        (Seen(status=403, code="AccessDenied", message="Request has expired"), RESTART),
-        (Seen(status=400, code="ExpiredToken"), RESTART),
-        (Seen(status=404, code="NoSuchUpload"), RESTART),
-        (Seen(status=403, code="AccessDenied", message="Access Denied"), REFUSED),
-        (Seen(status=404), REFUSED),
-        (Seen(status=301), REFUSED),
-        (Seen(status=307), REFUSED),
-        (Seen(status=401), UNAUTHORIZED),
-        (Seen(status=422), REFUSED),
-        (Seen(status=400, code="EntityTooSmall"), REFUSED),
-    ],
-)
-def test_each_answer_has_its_verdict(seen: Seen, verdict: Verdict) -> None:
-    assert classify(seen) is verdict
+def _expiring(code: str, *, date: float | None = NOW, clock: float = NOW, expires: float | None = NOW) -> Seen:
+    return Seen(status=403, code=code, message="Denied.", date=date, clock=clock, expires=expires)
+
+
+#: Frozen. One line for each thing that can be seen: the class that it has, whether the same request is made again, and
+#: what it is about. Statuses, S3's codes, expiry by the URL's own words, completions.
+ANSWERS: list[tuple[Verdict, bool, Seen]] = [
+    (Verdict.RETRY, True, Seen(status=500)),
+    (Verdict.RETRY, True, Seen(status=500, code="InternalError")),
+    (Verdict.RETRY, True, Seen(status=502, own=False)),
+    (Verdict.RETRY, True, Seen(status=504)),
+    (Verdict.RETRY, True, Seen(status=408)),
+    (Verdict.RETRY, True, Seen(status=400, code="RequestTimeout")),
+    (Verdict.RETRY, True, Seen(status=400, code="BadDigest")),
+    (Verdict.RETRY, True, Seen(status=400, code="IncompleteBody")),
+    (Verdict.THROTTLE, True, Seen(status=503)),
+    (Verdict.THROTTLE, True, Seen(status=503, code="SlowDown")),
+    (Verdict.THROTTLE, True, Seen(status=503, code="ServiceUnavailable")),
+    (Verdict.THROTTLE, True, Seen(status=429)),
+    (Verdict.EXPIRED, False, Seen(status=403, code="AccessDenied", message="Request has expired")),
+    (Verdict.EXPIRED, False, Seen(status=400, code="ExpiredToken", message="The provided token has expired.")),
+    (Verdict.EXPIRED, False, _expiring("AccessDenied")),
+    (Verdict.EXPIRED, False, _expiring("SignatureDoesNotMatch")),
+    (Verdict.EXPIRED, False, _expiring("AccessDenied", date=NOW + 1, clock=NOW - 9000)),
+    (Verdict.EXPIRED, False, _expiring("AccessDenied", date=None)),
+    (Verdict.SKEWED, False, Seen(status=403, code="RequestTimeTooSkewed")),
+    (Verdict.SKEWED, False, _expiring("RequestTimeTooSkewed")),
+    (Verdict.REFUSED, False, Seen(status=403, code="AccessDenied", message="Access Denied")),
+    (Verdict.REFUSED, False, Seen(status=403, code="SignatureDoesNotMatch")),
+    (Verdict.REFUSED, False, Seen(status=403, own=False, message="blocked, your licence has expired")),
+    (Verdict.REFUSED, False, _expiring("AccessDenied", expires=NOW + 1)),
+    (Verdict.REFUSED, False, _expiring("AccessDenied", date=NOW - 1, clock=NOW + 9000)),
+    (Verdict.REFUSED, False, _expiring("AccessDenied", expires=None)),
+    (Verdict.RESTART, False, Seen(status=404, code="NoSuchUpload")),
+    (Verdict.ABSENT, False, Seen(status=404)),
+    (Verdict.REFUSED, False, Seen(status=404, own=False)),
+    (Verdict.REFUSED, False, Seen(status=301, code="PermanentRedirect")),
+    (Verdict.REFUSED, False, Seen(status=302)),
+    (Verdict.REFUSED, False, Seen(status=307, code="TemporaryRedirect")),
+    (Verdict.REFUSED, False, Seen(status=308)),
+    (Verdict.UNAUTHORIZED, False, Seen(status=401)),
+    (Verdict.REFUSED, False, Seen(status=400)),
+    (Verdict.REFUSED, False, Seen(status=400, code="EntityTooSmall")),
+    (Verdict.REFUSED, False, Seen(status=407, own=False)),
+    (Verdict.REFUSED, False, Seen(status=411, code="MissingContentLength")),
+    (Verdict.REFUSED, False, Seen(status=413)),
+    (Verdict.REFUSED, False, Seen(status=422)),
+    (Verdict.REFUSED, False, Seen(status=501, code="NotImplemented")),
+    (Verdict.REFUSED, False, Seen(status=200, message="no ETag")),
+    # Completions: whatever may have taken effect is asked for, whatever cannot have is as above.
+    (Verdict.UNKNOWN, True, Seen(broken=Break.LOST, completes=True)),
+    (Verdict.UNKNOWN, True, Seen(status=408, completes=True)),
+    (Verdict.UNKNOWN, True, Seen(status=500, completes=True)),
+    (Verdict.UNKNOWN, True, Seen(status=502, completes=True)),
+    (Verdict.UNKNOWN, True, Seen(status=503, completes=True)),
+    (Verdict.UNKNOWN, True, Seen(status=504, completes=True)),
+    (Verdict.UNKNOWN, False, Seen(status=404, completes=True)),
+    (Verdict.RETRY, True, Seen(broken=Break.UNREACHED, completes=True)),
+    (Verdict.REFUSED, False, Seen(broken=Break.UNTRUSTED, completes=True)),
+    (Verdict.THROTTLE, True, Seen(status=429, completes=True)),
+    (Verdict.UNAUTHORIZED, False, Seen(status=401, completes=True)),
+    (Verdict.REFUSED, False, Seen(status=400, completes=True)),
+]
+
+
+def _os(number: int) -> OSError:
+    return OSError(number, "words of the system")
+
+
+#: Frozen. What aiohttp, TLS and the system raise, and what that is.
+BREAKS: list[tuple[Verdict, Break, BaseException]] = [
+    (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorError(_KEY, _os(errno.ECONNREFUSED))),
+    (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorDNSError(_KEY, _os(-2))),
+    (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorSSLError(_KEY, ssl.SSLError(1, "handshake"))),
+    (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientProxyConnectionError(_KEY, _os(errno.ECONNREFUSED))),
+    (Verdict.RETRY, Break.UNREACHED, aiohttp.ConnectionTimeoutError("slow")),
+    (Verdict.RETRY, Break.LOST, aiohttp.ClientOSError(errno.ECONNRESET, "reset")),
+    (Verdict.RETRY, Break.LOST, aiohttp.ClientOSError(errno.EPIPE, "broken pipe")),
+    (Verdict.RETRY, Break.LOST, aiohttp.ServerDisconnectedError()),
+    (Verdict.RETRY, Break.LOST, aiohttp.ClientPayloadError("short answer")),
+    (Verdict.RETRY, Break.LOST, aiohttp.SocketTimeoutError("no byte")),
+    (Verdict.RETRY, Break.LOST, ConnectionResetError(errno.ECONNRESET, "reset")),
+    (Verdict.RETRY, Break.LOST, BrokenPipeError(errno.EPIPE, "broken pipe")),
+    (Verdict.RETRY, Break.LOST, ssl.SSLError(1, "[SSL: BAD_RECORD_MAC] record")),
+    (Verdict.RETRY, Break.LOST, ssl.SSLEOFError(8, "eof")),
+    (Verdict.RETRY, Break.LOST, TimeoutError()),
+    (Verdict.REFUSED, Break.UNTRUSTED, ssl.SSLCertVerificationError(1, "self-signed")),
+    (
+        Verdict.REFUSED,
+        Break.UNTRUSTED,
+        aiohttp.ClientConnectorCertificateError(_KEY, ssl.CertificateError("other name")),
+    ),
+    (Verdict.REFUSED, Break.UNTRUSTED, aiohttp.ServerFingerprintMismatch(b"a", b"b", HOST, 443)),
+    (Verdict.REFUSED, Break.UNUSABLE, aiohttp.InvalidURL("https://user:secret@x")),
+    (Verdict.REFUSED, Break.UNUSABLE, UnicodeError("label too long")),
+]
+
+
+@pytest.mark.parametrize(("verdict", "repeated", "seen"), ANSWERS, ids=lambda value: str(value) if value else None)
+def test_each_answer_has_its_class(verdict: Verdict, repeated: bool, seen: Seen) -> None:
+    assert (classify(seen), is_repeated(seen)) == (verdict, repeated)
+
+
+@pytest.mark.parametrize(("verdict", "broken", "error"), BREAKS, ids=lambda value: type(value).__name__)
+def test_each_break_has_its_class(verdict: Verdict, broken: Break, error: BaseException) -> None:
+    seen = seen_of(error, HOST)
+    assert (seen.broken, seen.status, classify(seen)) == (broken, None, verdict)
+    assert HOST in seen.message
+    assert "secret" not in seen.message
+
+
+def test_every_class_and_every_break_is_in_the_tables() -> None:
+    assert {verdict for verdict, _, _ in ANSWERS} == set(Verdict)
+    assert {broken for _, broken, _ in BREAKS} | {Break.DAMAGED} == set(Break)
+    assert classify(Seen(broken=Break.DAMAGED)) is Verdict.RETRY
+
+
+def test_a_proxy_that_refuses_to_connect_is_judged_by_its_status() -> None:
+    info: Any = None
+    for status, verdict in ((407, Verdict.REFUSED), (403, Verdict.REFUSED), (502, Verdict.RETRY)):
+        seen = seen_of(aiohttp.ClientHttpProxyError(info, (), status=status, message="no"), HOST)
+        assert (seen.status, seen.own, classify(seen)) == (status, False, verdict)
 
 
 def test_s3s_xml_is_read() -> None:
-    body = '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce.</Message></Error>'
-    assert s3_error(503, body) == Seen(status=503, code="SlowDown", message="Please reduce.")
+    body = '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Wait.</Message><RequestId>4F</RequestId></Error>'
+    assert s3_error(503, body) == Seen(status=503, code="SlowDown", message="Wait.", request_id="4F")
 
 
-@pytest.mark.parametrize("body", ["", "not XML", "<Error>", "<Error><Code></Code></Error>", "\0" * 100])
-def test_any_other_body_is_no_error(body: str) -> None:
-    assert not s3_error(500, body).code
+@pytest.mark.parametrize(
+    "body", ["", "not XML", "<Error>", "<Error><Code></Code></Error>", "\0" * 100, "<html>403</html>"]
+)
+def test_any_other_body_is_not_the_storages_own(body: str) -> None:
+    seen = s3_error(403, body)
+    assert not seen.code
+    assert not seen.own
+    assert "proxy" in str(AnswerError(seen))
+
+
+@given(st.integers(200, 599), st.text())
+def test_no_body_is_too_strange_to_read(status: int, body: str) -> None:
+    assert classify(s3_error(status, body)) in Verdict
+
+
+def test_a_redirect_is_said_to_be_one() -> None:
+    assert "never followed" in str(AnswerError(Seen(status=307, code="TemporaryRedirect")))

@@ -4,6 +4,7 @@
     Fault             which calls go wrong, and what they get:
       Status            an HTTP status, such as 503 SlowDown
       Disconnect        the connection breaks
+      CutAnswer         it breaks in the middle of the answer
       Stall             the answer is held
       NoETag, WrongETag the part is stored, its receipt is not what it should be
       Garbage           200, and a body that means nothing
@@ -15,12 +16,24 @@ It imports nothing of the uploading side, so that it is a second opinion and not
 from __future__ import annotations
 
 from kumo_async.local.calls import Call
-from kumo_async.local.faults import Answer, Disconnect, Exchange, Fault, Garbage, NoETag, Stall, Status, WrongETag
+from kumo_async.local.faults import (
+    Answer,
+    CutAnswer,
+    Disconnect,
+    Exchange,
+    Fault,
+    Garbage,
+    NoETag,
+    Stall,
+    Status,
+    WrongETag,
+)
 from kumo_async.local.plane import LocalDataPlane
 
 __all__ = [
     "Answer",
     "Call",
+    "CutAnswer",
     "Disconnect",
     "Exchange",
     "Fault",

@@ -19,6 +19,7 @@ from kumo_async.local.s3errors import Refused
 
 __all__ = [
     "Answer",
+    "CutAnswer",
     "Disconnect",
     "Exchange",
     "Fault",
@@ -150,6 +151,7 @@ class Status:
         message: The words; S3's own for the code when left out.
         headers: Headers of the answer, such as ``{"Retry-After": "0"}``.
         after_effect: Do first what was asked. The client cannot know that from the answer.
+        after_bytes: How many bytes of a part to read first.
     """
 
     status: int
@@ -157,11 +159,13 @@ class Status:
     message: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     after_effect: bool = False
+    after_bytes: int = 0
 
     async def give(self, exchange: Exchange) -> web.Response:
         """Answer one call."""
         if self.after_effect:
             await exchange.effect()
+        await _read(exchange.request, self.after_bytes)
         return exchange.refuse(Refused(self.code, self.message, status=self.status, headers=self.headers))
 
 
@@ -244,6 +248,29 @@ class WrongETag:
         if "ETag" in response.headers:
             response.headers["ETag"] = f'"{self.etag}"'
         return response
+
+
+@dataclass(frozen=True, slots=True)
+class CutAnswer:
+    """Break the connection in the middle of the answer.
+
+    Args:
+        after_effect: Do first what was asked.
+    """
+
+    after_effect: bool = False
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        """Answer one call."""
+        headers = dict((await exchange.effect()).headers) if self.after_effect else {}
+        headers["Content-Length"] = "1000"
+        begun = web.StreamResponse(headers=headers)
+        await begun.prepare(exchange.request)
+        await begun.write(b"{")
+        if exchange.request.transport is not None:
+            exchange.request.transport.close()
+        # Nobody will get this, as with Disconnect.
+        return web.Response(status=500)
 
 
 @dataclass(frozen=True, slots=True)

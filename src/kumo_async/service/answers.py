@@ -9,17 +9,31 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["AnswerError", "Seen", "Verdict", "classify", "s3_error"]
+__all__ = ["AnswerError", "Break", "Seen", "Verdict", "classify", "is_repeated", "s3_error"]
 
 
 class Verdict(Enum):
     """What to do about a request that failed."""
 
     RETRY = auto()  #: it passes: the same request again, its body from the first byte
-    THROTTLE = auto()  #: the server asks for patience: again after a longer wait
-    RESTART = auto()  #: the object's URLs or its upload are gone: start the object anew
-    REFUSED = auto()  #: it will not get better: fail
+    THROTTLE = auto()  #: the server asks for patience: again after a longer wait, and less at a time
+    EXPIRED = auto()  #: the object's URLs have run out: start the object anew
+    SKEWED = auto()  #: the clocks differ too much for the URLs: start the object anew, once
+    RESTART = auto()  #: the object's upload is gone: start the object anew
+    UNKNOWN = auto()  #: the object may have been completed or not: ask before saying either
+    ABSENT = auto()  #: the service says that there is no such thing
     UNAUTHORIZED = auto()  #: the key is not accepted
+    REFUSED = auto()  #: it will not get better: fail
+
+
+class Break(Enum):
+    """How a request failed without an answer that could be used."""
+
+    UNREACHED = auto()  #: no connection: refused, no such name, no handshake
+    LOST = auto()  #: the connection broke or stood still, or the answer was cut off
+    DAMAGED = auto()  #: what is stored is not what was sent
+    UNTRUSTED = auto()  #: the server's certificate does not verify
+    UNUSABLE = auto()  #: nothing can be sent to that address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,22 +41,41 @@ class Seen:
     """What was seen of a failed request.
 
     Attributes:
-        status: The HTTP status, or None where the connection failed before there was one.
+        status: The HTTP status, or None where there was no answer that could be used.
+        broken: How it failed where there was none.
         code: S3's error code.
         message: S3's, or the service's, own words.
-        verified: False where the server's certificate could not be verified.
+        request_id: S3's id of the request.
+        own: Whether the answer has the form of the service's answers; a proxy's page has not.
+        completes: Whether the request was to make an object visible.
+        date: The server's clock, from its ``Date`` header, in seconds since the epoch.
+        clock: Our own clock at that time.
+        expires: When the URL expires by its own words.
     """
 
-    status: int | None
+    status: int | None = None
+    broken: Break | None = None
     code: str | None = None
     message: str = ""
-    verified: bool = True
+    request_id: str | None = None
+    own: bool = True
+    completes: bool = False
+    date: float | None = None
+    clock: float | None = None
+    expires: float | None = None
 
 
 _TRANSIENT_STATUS = frozenset({408, 500, 502, 504})
 _THROTTLE_STATUS = frozenset({429, 503})
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "BadDigest", "IncompleteBody", "InternalError"})
 _THROTTLE_CODES = frozenset({"SlowDown", "ServiceUnavailable", "TooManyRequests"})
+_BREAKS = {
+    Break.UNREACHED: Verdict.RETRY,
+    Break.LOST: Verdict.RETRY,
+    Break.DAMAGED: Verdict.RETRY,
+    Break.UNTRUSTED: Verdict.REFUSED,
+    Break.UNUSABLE: Verdict.REFUSED,
+}
 
 
 def classify(seen: Seen) -> Verdict:
@@ -52,37 +85,98 @@ def classify(seen: Seen) -> Verdict:
         >>> classify(Seen(status=503, code="SlowDown"))
         <Verdict.THROTTLE: 2>
         >>> classify(Seen(status=403, code="AccessDenied", message="Request has expired"))
-        <Verdict.RESTART: 3>
+        <Verdict.EXPIRED: 3>
     """
-    if not seen.verified:
-        return Verdict.REFUSED
-    if seen.status is None:
-        return Verdict.RETRY
-    if seen.code in _THROTTLE_CODES or seen.status in _THROTTLE_STATUS:
+    if seen.completes and _may_have_happened(seen):
+        return Verdict.UNKNOWN
+    if seen.broken is not None:
+        return _BREAKS[seen.broken]
+    if _asks_for_patience(seen):
         return Verdict.THROTTLE
     if seen.code in _TRANSIENT_CODES or seen.status in _TRANSIENT_STATUS:
         return Verdict.RETRY
-    if seen.code in ("NoSuchUpload", "ExpiredToken") or _expired(seen):
-        return Verdict.RESTART
-    if seen.status == 401:
-        return Verdict.UNAUTHORIZED
-    return Verdict.REFUSED
+    return _gone(seen) or _denied(seen)
+
+
+def is_repeated(seen: Seen) -> bool:
+    """Return whether the same request is worth making again.
+
+    Example:
+        >>> is_repeated(Seen(status=502, completes=True)), is_repeated(Seen(status=404, completes=True))
+        (True, False)
+    """
+    verdict = classify(seen)
+    return verdict in (Verdict.RETRY, Verdict.THROTTLE) or (verdict is Verdict.UNKNOWN and seen.status != 404)
+
+
+def _asks_for_patience(seen: Seen) -> bool:
+    return seen.code in _THROTTLE_CODES or seen.status in _THROTTLE_STATUS
+
+
+def _may_have_happened(seen: Seen) -> bool:
+    """Return whether a completion may have taken effect.
+
+    "Not found" counts too: the first of two requests, which a proxy may have made for us, could have been the one.
+    """
+    if seen.status is None:
+        return seen.broken is Break.LOST
+    return seen.status in (404, 408) or seen.status >= 500
+
+
+def _gone(seen: Seen) -> Verdict | None:
+    """Return what is to be done where the object must be started anew, else None."""
+    if seen.code == "RequestTimeTooSkewed":
+        return Verdict.SKEWED
+    if seen.code == "ExpiredToken" or (seen.status == 403 and _expired(seen)):
+        return Verdict.EXPIRED
+    return Verdict.RESTART if seen.code == "NoSuchUpload" else None
 
 
 def _expired(seen: Seen) -> bool:
-    return seen.status == 403 and "expired" in seen.message.lower()
+    if seen.code == "AccessDenied" and "has expired" in seen.message.lower():
+        return True
+    # The server's clock is the one that counts; ours may be wrong.
+    now = seen.clock if seen.date is None else seen.date
+    return seen.expires is not None and now is not None and now >= seen.expires
+
+
+def _denied(seen: Seen) -> Verdict:
+    if seen.status == 401:
+        return Verdict.UNAUTHORIZED
+    return Verdict.ABSENT if seen.status == 404 and seen.own else Verdict.REFUSED
 
 
 class AnswerError(Exception):
-    """A request that failed, with its verdict. It stays inside the package; its border turns it into a KumoError."""
+    """A request that failed, with its verdict. It stays inside the package; its border turns it into a KumoError.
 
-    def __init__(self, seen: Seen, *, retry_after: float | None = None, request_id: str | None = None) -> None:
+    Attributes:
+        seen: What was seen.
+        verdict: What to do about it.
+        retry_after: The seconds that the server asks to wait.
+        attempts: How often the request was made.
+        doubtful: Whether an attempt before this one may have had its effect.
+        stopped: Why it is not made again although that might help, where attempts were left.
+    """
+
+    def __init__(self, seen: Seen, *, retry_after: float | None = None) -> None:
         super().__init__(describe(seen))
         self.seen = seen
         self.verdict = classify(seen)
         self.retry_after = retry_after
-        self.request_id = request_id
         self.attempts = 1
+        self.doubtful = False
+        self.stopped: str | None = None
+
+    @property
+    def tries(self) -> str:
+        """How often it was tried, and why not more often, in words."""
+        count = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return count if self.stopped is None else f"{count}, and {self.stopped}"
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the server asked for patience; the outcome of a completion may be unknown besides."""
+        return _asks_for_patience(self.seen)
 
 
 def describe(seen: Seen) -> str:
@@ -94,7 +188,13 @@ def describe(seen: Seen) -> str:
     """
     if seen.status is None:
         return seen.message
-    return f"{seen.status}{f' {seen.code}' if seen.code else ''}{f': {seen.message}' if seen.message else ''}"
+    words = [seen.message] if seen.message else []
+    if 300 <= seen.status < 400:
+        words.append("a redirect, which is never followed")
+    elif not seen.own and seen.status < 500:
+        words.append("not an answer of the service itself, rather one of a proxy, or the endpoint is wrong")
+    said = f": {'; '.join(words)}" if words else ""
+    return f"{seen.status}{f' {seen.code}' if seen.code else ''}{said}"
 
 
 def s3_error(status: int, body: str) -> Seen:
@@ -104,7 +204,9 @@ def s3_error(status: int, body: str) -> Seen:
         >>> s3_error(404, "<Error><Code>NoSuchUpload</Code><Message>Gone.</Message></Error>").code
         'NoSuchUpload'
     """
-    return Seen(status=status, code=_element("Code", body), message=(_element("Message", body) or "")[:300])
+    code = _element("Code", body)
+    message = (_element("Message", body) or "")[:300]
+    return Seen(status=status, code=code, message=message, request_id=_element("RequestId", body), own=bool(code))
 
 
 def _element(name: str, body: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,18 +14,23 @@ import anyio
 from yarl import URL
 
 from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
-from .answers import AnswerError, Seen, Verdict
+from .answers import AnswerError, Seen, Verdict, is_repeated
 from .authentication import Authentication, Headers
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
 from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, HttpClient, read_text, retry_after, seen_of
 from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, get_field, table_data_request
 from .rbac import Get
-from .retry import OnRetry, retrying
+from .retry import OnRetry, RetryBudget, retrying
 
 __all__ = ["ControlPlane"]
 
 #: Attempts of calls that belong to no upload. Uploads bring their own number.
 DEFAULT_ATTEMPTS = 4
+
+#: The code of a ServiceError where the service itself says that there is no such thing.
+NOT_THERE = "NotFound"
+
+_COMPLETE = "/v1/connectors/utils/complete_file_upload"
 
 #: Most bytes of an answer that are read. A list of 100,000 table names fits.
 _MOST_ANSWER = 64 * 1024**2
@@ -39,6 +46,9 @@ class ControlPlane:
         endpoint: The service's base URL.
         authentication: Gives the headers of each call, which are never the session's own.
         find_scope: Finds the query parameters of each call, once; it may make calls itself.
+
+    Attributes:
+        budget: The retries that all requests of the client share, those to the part storage too.
     """
 
     def __init__(
@@ -55,6 +65,7 @@ class ControlPlane:
         self._find_scope = find_scope
         self._scope: Mapping[str, str] = {}
         self._lock = anyio.Lock()
+        self.budget = RetryBudget()
 
     async def start_upload(
         self, request: StartUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
@@ -67,7 +78,7 @@ class ControlPlane:
         self, request: CompleteUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> None:
         """Make an object visible."""
-        await self._post("connectors/utils/complete_file_upload", request.to_json(), attempts, on_retry)
+        await self._post(_COMPLETE.removeprefix("/v1/"), request.to_json(), attempts, on_retry)
 
     async def delete_object(self, connector: str, name: str) -> bool:
         """Delete an object or a table; return whether the service knew it."""
@@ -75,7 +86,8 @@ class ControlPlane:
         try:
             await self._post("connectors/utils/delete_uploaded_file", body)
         except ServiceError as error:
-            if error.status == 404:
+            # A page of a proxy that says "not found" does not say that the object is gone.
+            if error.code == NOT_THERE:
                 return False
             raise
         return True
@@ -126,7 +138,8 @@ class ControlPlane:
     ) -> Any:
         query = self._scope if params is None else params
         try:
-            return await retrying(lambda: self._attempt(path, body, query), attempts, on_retry or _ignore)
+            attempt = partial(self._attempt, path, body, query)
+            return await retrying(attempt, attempts, on_retry or _ignore, self.budget)
         except AnswerError as error:
             failure = error
         raise _public(failure, path.rpartition("/")[2], self._host)
@@ -140,10 +153,9 @@ class ControlPlane:
                 headers = await self._authentication.headers(refused=headers)
                 response, text = await self._exchange(path, body, params, headers)
         except NETWORK_ERRORS as error:
-            raise AnswerError(seen_of(error, self._host)) from error
+            raise AnswerError(replace(seen_of(error, self._host), completes=path == _COMPLETE)) from error
         if response.status >= 300:
-            seen = Seen(status=response.status, message=_words(text))
-            raise AnswerError(seen, retry_after=retry_after(response))
+            raise AnswerError(_refusal(response.status, text, path), retry_after=retry_after(response))
         return _parse(text, path.rpartition("/")[2])
 
     async def _exchange(
@@ -169,14 +181,16 @@ def _parse(text: str, call: str) -> Any:
         raise ServiceError(f"The service did not answer {call} with JSON. Is the endpoint right?") from error
 
 
-def _words(text: str) -> str:
-    """Return the service's own words out of an error answer."""
+def _refusal(status: int, text: str, path: str) -> Seen:
+    """Return what an error answer says: the service's own words where it is one of its own, which are JSON."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        return " ".join(text.split())[:300]
-    detail = body.get("detail", body) if isinstance(body, Mapping) else body
-    return (detail if isinstance(detail, str) else json.dumps(detail))[:300]
+        body = None
+    own = isinstance(body, Mapping)
+    detail = body.get("detail", body) if isinstance(body, Mapping) else " ".join(text.split())
+    words = (detail if isinstance(detail, str) else json.dumps(detail))[:300]
+    return Seen(status=status, message=words, own=own, completes=path == _COMPLETE)
 
 
 def _public(error: AnswerError, call: str, host: str) -> ServiceError:
@@ -188,12 +202,18 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             status=seen.status,
             attempts=attempts,
         )
-    if seen.status is None or error.verdict in (Verdict.RETRY, Verdict.THROTTLE):
-        tries = f" in {attempts} attempts" if attempts > 1 else ""
+    if error.doubtful and error.verdict is not Verdict.UNKNOWN:
+        # Whoever asked must not take this for a plain "no": what is refused now may have been done before.
         return ServiceUnavailableError(
-            f"{call} got no usable answer from {host}{tries}: {error}. Check {ENDPOINT_VARIABLE} (or url=) and that "
-            f"the service is up.",
+            f"It is not known whether {call} took effect: {host} gave no usable answer at first, and then {error}.",
+            attempts=attempts,
+        )
+    if seen.broken is not None or is_repeated(seen):
+        return ServiceUnavailableError(
+            f"{call} got no usable answer from {host} in {error.tries}: {error}. Check {ENDPOINT_VARIABLE} (or "
+            f"url=) and that the service is up.",
             status=seen.status,
             attempts=attempts,
         )
-    return ServiceError(f"{host} refused {call}: {error}", status=seen.status, code=seen.code, attempts=attempts)
+    code = NOT_THERE if error.verdict is Verdict.ABSENT else seen.code
+    return ServiceError(f"{host} refused {call}: {error}", status=seen.status, code=code, attempts=attempts)

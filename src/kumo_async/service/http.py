@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -13,7 +14,8 @@ from anyio import to_thread
 from yarl import URL
 
 from .._version import __version__
-from .answers import Seen
+from .answers import Break, Seen
+from .clocks import http_date, wait_asked
 from .network import Network, Proxy, proxy_for, proxy_from_environment, tls_context
 from .resolver import LineAddressError, SafeResolver
 
@@ -26,6 +28,7 @@ __all__ = [
     "read_text",
     "retry_after",
     "seen_of",
+    "server_time",
 ]
 
 #: Seconds without any progress after which a connection is given up. There is no limit on the whole of a transfer: a
@@ -96,21 +99,39 @@ def _session(context: ssl.SSLContext, resolver: SafeResolver) -> aiohttp.ClientS
 
 def seen_of(error: BaseException, host: str) -> Seen:
     """Return what a failed connection looks like, in words that hold no URL."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return Seen(status=None, verified=False, message=_not_verified(error, host))
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, LineAddressError):
-        return Seen(status=None, verified=False, message=f"the name {host} leads to a link-local address")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Seen(status=error.status, message=f"the proxy did not let us through to {host}")
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Seen(status=None, message=f"no connection to the proxy on the way to {host}")
-    if isinstance(error, asyncio.TimeoutError):
-        return Seen(status=None, message=f"{host} did not answer in time")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Seen(status=None, message=f"the name {host} cannot be resolved")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Seen(status=None, message=f"no connection to {host}: {error.os_error.strerror or 'refused'}")
-    return Seen(status=None, message=f"the connection to {host} broke ({type(error).__name__})")
+        return Seen(status=error.status, own=False, message=f"the proxy did not let us through to {host}")
+    broken, words = _break_of(error, host)
+    return Seen(broken=broken, message=words)
+
+
+def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            return Break.UNTRUSTED, _not_verified(error, host)
+        case aiohttp.ClientConnectorDNSError():
+            return Break.UNREACHED, f"the name {host} cannot be resolved"
+        case aiohttp.ClientConnectorSSLError():
+            return Break.UNREACHED, f"no TLS connection to {host}"
+        case aiohttp.ClientProxyConnectionError():
+            return Break.UNREACHED, f"no connection to the proxy on the way to {host}"
+        case aiohttp.ClientConnectorError(os_error=LineAddressError()):
+            return Break.UNUSABLE, f"the name {host} leads to a link-local address"
+        case aiohttp.ClientConnectorError():
+            return Break.UNREACHED, f"no connection to {host}: {error.os_error.strerror or 'refused'}"
+        case aiohttp.ConnectionTimeoutError():
+            return Break.UNREACHED, f"no connection to {host} in time"
+        case asyncio.TimeoutError():
+            return Break.LOST, f"{host} did not answer in time"
+        case aiohttp.InvalidURL() | UnicodeError():
+            return Break.UNUSABLE, f"nothing can be sent to {host}: that is no usable address"
+        case _:
+            return Break.LOST, f"the connection to {host} broke ({type(error).__name__})"
+
+
+def server_time(response: aiohttp.ClientResponse) -> float | None:
+    """Return the server's clock by its answer, in seconds since the epoch."""
+    return http_date(response.headers.get("Date"))
 
 
 def _not_verified(error: Exception, host: str) -> str:
@@ -120,11 +141,9 @@ def _not_verified(error: Exception, host: str) -> str:
 
 
 def retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds that the server asks to wait, if it gives them as a number."""
-    try:
-        return max(0.0, float(response.headers.get("Retry-After", "")))
-    except ValueError:
-        return None
+    """Return the seconds that the server asks to wait, if it does."""
+    now = server_time(response)
+    return wait_asked(response.headers.get("Retry-After"), time.time() if now is None else now)
 
 
 async def read_text(response: aiohttp.ClientResponse, most: int) -> str:

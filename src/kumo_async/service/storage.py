@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import cast
 
 import aiohttp
@@ -14,11 +15,14 @@ from yarl import URL
 
 from ..errors import KumoError, ServiceError
 from .addresses import is_link_local, is_loopback, is_odd_number
-from .answers import AnswerError, s3_error
-from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of
+from .answers import AnswerError, Break, Seen, s3_error
+from .clocks import url_life
+from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
+from .integrity import PartDigest, confirms
 from .messages import PartUrl
+from .stall import StallTimer, unsent
 
-__all__ = ["PartStorage"]
+__all__ = ["PartStorage", "StoredPart"]
 
 #: Opens a part's bytes from the first one. A block is good until the next one is asked for.
 ReadPart = Callable[[], AsyncGenerator[bytes | memoryview, None]]
@@ -28,6 +32,17 @@ OnSent = Callable[[int], None]
 
 _MOST_ERROR = 64 * 1024
 
+#: Beside the stall timer, which knows what is still on its way while aiohttp has nothing left to write.
+_NO_OTHER_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=30.0)
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """A part that the storage has: its ETag as it came, and whether that confirmed what was sent."""
+
+    etag: str
+    verified: bool
+
 
 class PartStorage:
     """Sends parts through a client of its own, which carries no API key."""
@@ -35,33 +50,54 @@ class PartStorage:
     def __init__(self, client: HttpClient) -> None:
         self._client = client
 
-    async def put_part(self, url: PartUrl, size: int, read: ReadPart, on_sent: OnSent) -> str:
-        """Send one part, once, and return its ETag as the storage gave it.
+    async def put_part(
+        self,
+        url: PartUrl,
+        size: int,
+        read: ReadPart,
+        on_sent: OnSent,
+        *,
+        stall_seconds: float = STALL_SECONDS,
+        verify: bool = True,
+    ) -> StoredPart:
+        """Send one part, once.
 
         Args:
             url: Where it goes.
             size: Its exact size in bytes.
             read: Opens its bytes.
             on_sent: Told of progress; on failure what was told is taken back.
+            stall_seconds: How long no byte may move.
+            verify: Whether its MD5 is compared with the ETag, where that is one.
 
         Raises:
             AnswerError: If the storage did not take it.
-            ServiceError: If the URL is not one that anything may be sent to, or the answer has no ETag.
+            ServiceError: If the URL is not one that anything may be sent to.
             SourceChangedError: If the source does not give `size` bytes.
         """
-        body = _PartBody(size, read, on_sent)
+        body = _PartBody(size, read, on_sent, PartDigest() if verify else None)
         target = _checked(url)
+        stall = StallTimer(stall_seconds, body.position)
         failure: AnswerError | None = None
         try:
-            async with self._client.request(
-                "PUT", target, data=body, headers={"Content-Length": str(size)}
-            ) as response:
-                if 200 <= response.status < 300:
+            async with (
+                stall,
+                self._client.request(
+                    "PUT", target, data=body, headers={"Content-Length": str(size)}, timeout=_NO_OTHER_LIMIT
+                ) as response,
+            ):
+                if 200 <= response.status < 300 and response.headers.get("ETag"):
                     await read_text(response, _MOST_ERROR)
-                    return _etag(response)
+                    return body.stored(response)
                 failure = await _refusal(response, url)
+        except AnswerError as error:
+            failure = error
         except NETWORK_ERRORS as error:
-            failure = AnswerError(seen_of(error, target.host or "the storage"))
+            host = target.host or "the storage"
+            seen = seen_of(error, host)
+            if stall.stalled:
+                seen = replace(seen, message=f"no byte moved between here and {host} for {stall_seconds:g} s")
+            failure = AnswerError(seen)
         finally:
             if failure is not None:
                 body.take_back()
@@ -74,13 +110,24 @@ class _PartBody(aiohttp.Payload):
 
     _autoclose = True
 
-    def __init__(self, size: int, read: ReadPart, on_sent: OnSent) -> None:
+    def __init__(self, size: int, read: ReadPart, on_sent: OnSent, digest: PartDigest | None) -> None:
         super().__init__(read, content_type="application/octet-stream")
         self._size = size
         self._read = read
         self._on_sent = on_sent
         self._sent = 0
+        self._digest = digest
+        self._writer: StreamWriter | None = None
         self.error: KumoError | None = None
+
+    @property
+    def consumed(self) -> bool:
+        """Whether it was begun: aiohttp repeats a PUT by itself otherwise, without a wait and beside the budget."""
+        return self._writer is not None
+
+    def position(self) -> object:
+        """Return a value that changes whenever a byte of the body leaves this machine."""
+        return self._sent, unsent(self._writer.transport if self._writer else None)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the whole body."""
@@ -90,20 +137,35 @@ class _PartBody(aiohttp.Payload):
         """Write the whole body; its length is what Content-Length says."""
         del content_length
         self.take_back()
+        self._digest = None if self._digest is None else PartDigest()
         try:
-            stream = cast(StreamWriter, writer)
+            stream = self._writer = cast(StreamWriter, writer)
             reusable = _hold_nothing(stream)
             async with aclosing(self._read()) as blocks:
                 async for block in blocks:
-                    async with asyncio.timeout(STALL_SECONDS):
-                        await stream.write(block if reusable else bytes(block), drain=False)
-                        await stream.drain()
+                    hashed = None if self._digest is None else self._digest.update(block)
+                    await stream.write(block if reusable else bytes(block), drain=False)
+                    await stream.drain()
+                    if hashed is not None:
+                        await hashed
                     self._sent += len(block)
                     self._on_sent(len(block))
         except KumoError as error:
             # aiohttp turns what a body raises into a connection error; the reason is kept for put_part.
             self.error = error
             raise
+
+    def stored(self, response: aiohttp.ClientResponse) -> StoredPart:
+        """Return what the storage says that it stored.
+
+        Raises:
+            AnswerError: If that is not what was sent.
+        """
+        agrees = None if self._digest is None else confirms(response.headers, self._digest.hexdigest())
+        if agrees is False:
+            words = "the storage's ETag is not the MD5 of what was sent, so other bytes arrived"
+            raise AnswerError(Seen(broken=Break.DAMAGED, message=words))
+        return StoredPart(response.headers["ETag"], verified=agrees is True)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Refuse: a part is never held as text."""
@@ -154,19 +216,18 @@ def _safe(url: PartUrl) -> bool:
     return secure and good and not is_link_local(host) and not is_odd_number(host)
 
 
-def _etag(response: aiohttp.ClientResponse) -> str:
-    etag = response.headers.get("ETag", "")
-    if not etag:
-        raise ServiceError(
-            "The storage stored a part but gave no ETag for it, so it cannot be completed.", status=response.status
-        )
-    return etag
-
-
 async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerError:
     text = url.hidden_in(await read_text(response, _MOST_ERROR))
-    return AnswerError(
-        s3_error(response.status, text),
-        retry_after=retry_after(response),
-        request_id=response.headers.get("x-amz-request-id"),
+    seen = s3_error(response.status, text)
+    if response.status < 300:
+        # The completion needs the ETag, and an empty one would be a lie.
+        seen = Seen(status=response.status, message="the storage gave no ETag for the part")
+    life = url_life(url.reveal())
+    seen = replace(
+        seen,
+        request_id=response.headers.get("x-amz-request-id") or seen.request_id,
+        date=server_time(response),
+        clock=time.time(),
+        expires=None if life is None else life.expires,
     )
+    return AnswerError(seen, retry_after=retry_after(response))

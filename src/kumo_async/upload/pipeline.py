@@ -66,9 +66,10 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
         KumoError: See `FileUploadConnector.upload`.
     """
     connector = connector_id(request.file_type)
-    transfer = Transfer(session, limits, request.options, notify, request.table, connector)
     try:
-        report = await _rounds(transfer, request, time.monotonic())
+        async with limits.joined() as user:
+            transfer = Transfer(session, limits, request.options, notify, request.table, connector, user)
+            report = await _rounds(transfer, request, time.monotonic())
     except BaseException as error:
         notify(UploadFailed(table=request.table, error=error))
         raise
@@ -128,7 +129,12 @@ async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, ag
 async def _send_and_commit(
     transfer: Transfer, journals: Journals, journal: Journal, source: Source, plan: UploadPlan
 ) -> None:
-    partitions = await _send_all(transfer, journal, source, plan)
+    try:
+        partitions = await _send_all(transfer, journal, source, plan)
+    except UploadError:
+        # Bytes that do not arrive as they were sent may be bytes that somebody is writing.
+        await source.file.check_unchanged()
+        raise
     await source.file.check_unchanged()
     await commit(transfer, journals, journal, partitions)
 
@@ -150,6 +156,8 @@ def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) 
             PartitionReport(name=r.name, size=r.size, rows=r.rows, resumed=r.name in resumed) for r in receipts
         ),
         seconds=seconds,
+        parts=sum(len(receipt.parts) for receipt in receipts),
+        unverified_parts=sum(receipt.unverified for receipt in receipts),
         dialect=plan.dialect,
         renamed_columns=plan.renamed_columns,
         column_types=plan.column_types,
@@ -195,14 +203,14 @@ async def _send_all(transfer: Transfer, journal: Journal, source: Source, plan: 
             name = partition_name(plan.table, plan.file_type, None if size is None else number)
             await _store(transfer, journal, source, name, partition)
         finally:
-            transfer.limits.partitions.release()
+            transfer.limits.partitions.release(transfer.user)
 
     number = 0
     with no_groups():
         async with aclosing(source.partitions(size)) as partitions, anyio.create_task_group() as group:
             async for partition in partitions:
                 number += 1
-                await transfer.limits.partitions.acquire(transfer.options.max_concurrent_partitions)
+                await transfer.limits.partitions.acquire(transfer.partitions_at_once(partition), transfer.user)
                 group.start_soon(send, number, partition)
     if not number:
         raise SourceError(f"{source.file.path} has no rows; a table needs at least one.", path=source.file.path)

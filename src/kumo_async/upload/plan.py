@@ -7,17 +7,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import SourceError
-from ..options import MAX_PART_SIZE, MAX_PARTITION_SIZE_MB, MIB, UploadOptions
+from ..options import MAX_PART_SIZE, MAX_PARTITION_SIZE_MB, MIB, MIN_PART_SIZE, UploadOptions
 from ..report import format_bytes
 from ..service.messages import MAX_PARTS
 
-__all__ = ["PartRange", "part_ranges", "partition_name", "partition_size", "size_warnings"]
+__all__ = [
+    "PartRange",
+    "fitted_part_size",
+    "part_ranges",
+    "partition_name",
+    "partition_size",
+    "partitions_at_once",
+    "size_warnings",
+]
 
 #: Documented by Kumo for uploaded CSV tables; see `size_warnings`.
 MOST_CSV_PARTITIONS = 128
 MOST_CSV_BYTES = 10 * 10**9
 #: Documented by Kumo for one file of a Parquet table.
 MOST_PARQUET_PARTITION = 512 * 10**6
+
+#: How long a part may take on a slow line, in seconds: a repeated one costs as much again.
+_PART_SECONDS = 60.0
+#: Which share of the life of its URLs an object is meant to take. The rest is for retries, and for a line that slows.
+_SHARE_OF_LIFE = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,41 @@ def part_ranges(size: int, part_size: int) -> list[PartRange]:
 def _ranges(size: int, part_size: int) -> Iterator[PartRange]:
     for index, offset in enumerate(range(0, size, part_size)):
         yield PartRange(index + 1, offset, min(part_size, size - offset))
+
+
+def fitted_part_size(wanted: int, rate: float | None, at_once: int) -> int:
+    """Return the size of parts for a line: the wanted one, or less where so many at once would take too long.
+
+    Args:
+        wanted: The size in bytes that the options ask for.
+        rate: Bytes a second that the line was measured to have; None if it was not.
+        at_once: How many parts share it.
+
+    Example:
+        >>> [fitted_part_size(16 * MIB, rate, 8) // MIB for rate in (None, 10 * MIB, 1 * MIB, 1000)]
+        [16, 16, 7, 5]
+    """
+    if rate is None:
+        return wanted
+    return max(MIN_PART_SIZE, min(wanted, int(rate / at_once * _PART_SECONDS)))
+
+
+def partitions_at_once(size: int, rate: float | None, life: float | None, most: int) -> int:
+    """Return how many partitions may be under way so that each is stored well before its part URLs run out.
+
+    Args:
+        size: The size of one of them in bytes.
+        rate: Bytes a second that the line was measured to have; None if it was not.
+        life: Seconds that part URLs live; None if that is not known.
+        most: What the options allow.
+
+    Example:
+        >>> [partitions_at_once(250 * MIB, rate * MIB, 3600.0, 4) for rate in (10, 0.3, 0.1)]
+        [4, 2, 1]
+    """
+    if rate is None or life is None or size == 0:
+        return most
+    return max(1, min(most, int(rate * life * _SHARE_OF_LIFE / size)))
 
 
 def partition_name(table: str, file_type: str, number: int | None) -> str:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from itertools import count
 
 import anyio
 
-from ..errors import UploadError, no_groups
-from ..events import BytesSent, Notify, PartitionStarted, PartitionStored, RetryScheduled
-from ..options import UploadOptions
-from ..service.answers import AnswerError, Verdict
+from ..errors import no_groups
+from ..events import PartitionStarted, PartitionStored, RetryScheduled
+from ..service.answers import AnswerError
+from ..service.clocks import url_life
 from ..service.messages import PartMetadata, PartUrl, StartedUpload, StartUpload
-from ..service.retry import OnRetry, retrying
-from ..service.session import Session
+from ..service.storage import StoredPart
 from ..sources.files import Partition
-from .limits import Limits
-from .plan import PartRange, part_ranges
+from .context import Context
+from .failures import GONE, expiry_advice, given_up, most_starts, refused
+from .limits import Place
+from .part import PartUpload
+from .plan import PartRange, fitted_part_size, part_ranges, partitions_at_once
 
 __all__ = ["Receipt", "Transfer"]
-
-#: How often an object is started at the most, the first time included.
-MOST_STARTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """A partition whose parts are all stored: what its commit needs, small and picklable."""
+    """A partition whose parts are all stored: what its commit needs, small and picklable.
+
+    Attributes:
+        unverified: How many of the parts the storage did not confirm by an ETag that is their MD5.
+    """
 
     name: str
     size: int
@@ -35,6 +39,7 @@ class Receipt:
     upload_id: str
     temp_upload_path: str
     parts: tuple[PartMetadata, ...]
+    unverified: int = 0
 
 
 class _GoneError(Exception):
@@ -45,81 +50,75 @@ class _GoneError(Exception):
         self.error = error
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(Context):
     """Sends partitions of one table."""
-
-    session: Session
-    limits: Limits
-    options: UploadOptions
-    notify: Notify
-    table: str
-    connector: str
 
     async def send(self, name: str, partition: Partition) -> Receipt:
         """Store a partition under `name` and return the receipt. It becomes visible by its commit alone.
 
         Raises:
-            UploadError: If the storage does not take a part.
+            UploadError: If the storage does not take a part, or the object's URLs are gone each time it is started.
             ServiceError: If the object cannot be started.
             SourceChangedError: If the source no longer has the bytes that were planned.
         """
-        for start in range(1, MOST_STARTS + 1):
+        # Parts of the object that was begun first go first, so that its URLs need not live longer than it takes.
+        order = next(self.tally.orders)
+        for start in count(1):
+            sent = _Object(self, name, partition, order)
             try:
-                receipt = await _Object(self, name, partition).send()
+                receipt = await sent.send()
             except _GoneError as gone:
                 last = gone.error
-                self.notify(
-                    RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name)
-                )
             else:
                 self.notify(PartitionStored(table=self.table, partition=name, size=receipt.size, rows=receipt.rows))
                 return receipt
-        raise UploadError(
-            f"Partition {name} was started {MOST_STARTS} times, and its part URLs were gone each time before all parts "
-            f"were stored ({last}). Use smaller partitions (partition_size_mb), or a faster line. The table is as it "
-            f"was before.",
-            table=self.table,
-            partition=name,
-            status=last.seen.status,
-            code=last.seen.code,
-            attempts=MOST_STARTS,
-        )
+            if start >= most_starts(last.verdict):
+                raise given_up(last, table=self.table, partition=name, starts=start, advice=sent.advice())
+            self.notify(RetryScheduled(table=self.table, call="start", attempt=start, reason=str(last), partition=name))
+        raise AssertionError("count does not end")
 
-    def retries(self, call: str, name: str, part: int | None = None) -> OnRetry:
-        """Return a function that turns a retry into an event."""
-
-        def on_retry(attempt: int, error: AnswerError) -> None:
-            reason = str(error)
-            self.notify(
-                RetryScheduled(table=self.table, call=call, attempt=attempt, reason=reason, partition=name, part=part)
-            )
-
-        return on_retry
+    def partitions_at_once(self, partition: Partition) -> int:
+        """Return how many partitions may be under way when this one is begun."""
+        limits = self.limits
+        most = self.options.max_concurrent_partitions
+        return partitions_at_once(partition.size, limits.meter.rate, limits.url_seconds, most)
 
 
 class _Object:
     """One start of one object, and the parts that are sent to its URLs."""
 
-    def __init__(self, transfer: Transfer, name: str, partition: Partition) -> None:
+    def __init__(self, transfer: Transfer, name: str, partition: Partition, order: int) -> None:
         self._transfer = transfer
         self._name = name
         self._partition = partition
-        self._ranges = part_ranges(partition.size, transfer.options.part_size)
-        self._etags: dict[int, str] = {}
+        self._order = order
+        options = transfer.options
+        part_size = fitted_part_size(options.part_size, transfer.limits.meter.rate, options.max_concurrent_parts)
+        self._ranges = part_ranges(partition.size, part_size)
+        self._started = 0.0
+        self._stored: dict[int, StoredPart] = {}
 
     async def send(self) -> Receipt:
         with no_groups():
             # The URLs age from the start on, so the start waits until its first part may be sent.
-            async with anyio.create_task_group() as group, self._turn():
+            async with anyio.create_task_group() as group, self._turn(self._ranges[0]) as place:
                 started = await self._start()
                 for part, url in zip(self._ranges[1:], started.urls[1:], strict=True):
                     group.start_soon(self._send_in_turn, part, url)
-                await self._send_part(self._ranges[0], started.urls[0])
+                await self._send_part(self._ranges[0], started.urls[0], place)
         return self._receipt(started, await self._partition.row_count())
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        return self._transfer.limits.parts.hold(self._transfer.options.max_concurrent_parts)
+    def advice(self) -> str:
+        """Return what would let it be stored before its URLs run out."""
+        limits = self._transfer.limits
+        done = sum(part.length for part in self._ranges if part.number in self._stored)
+        seconds = time.monotonic() - self._started
+        return expiry_advice(self._partition.size, done / seconds if done else limits.meter.rate, limits.url_seconds)
+
+    def _turn(self, part: PartRange) -> AbstractAsyncContextManager[Place]:
+        transfer = self._transfer
+        rank = (self._order, part.number)
+        return transfer.limits.parts.hold(transfer.options.max_concurrent_parts, transfer.user, rank)
 
     async def _start(self) -> StartedUpload:
         transfer = self._transfer
@@ -129,6 +128,10 @@ class _Object:
         started = await transfer.session.control.start_upload(
             request, transfer.options.max_attempts, transfer.retries("start", self._name)
         )
+        self._started = time.monotonic()
+        life = url_life(started.urls[0].reveal())
+        if life is not None and life.seconds is not None:
+            transfer.limits.url_seconds = life.seconds
         transfer.notify(
             PartitionStarted(
                 table=transfer.table, partition=self._name, size=self._partition.size, parts=len(self._ranges)
@@ -137,58 +140,38 @@ class _Object:
         return started
 
     async def _send_in_turn(self, part: PartRange, url: PartUrl) -> None:
-        async with self._turn():
-            await self._send_part(part, url)
+        async with self._turn(part) as place:
+            await self._send_part(part, url, place)
 
-    async def _send_part(self, part: PartRange, url: PartUrl) -> None:
+    async def _send_part(self, part: PartRange, url: PartUrl, place: Place) -> None:
         transfer = self._transfer
-
-        def read() -> AsyncGenerator[bytes | memoryview, None]:
-            return self._partition.read(part.offset, part.length)
-
-        def on_sent(count: int) -> None:
-            transfer.notify(BytesSent(table=transfer.table, partition=self._name, part=part.number, count=count))
-
-        async def put() -> str:
-            return await transfer.session.storage.put_part(url, part.length, read, on_sent)
-
         try:
-            etag = await retrying(
-                put, transfer.options.max_attempts, transfer.retries("put_part", self._name, part.number)
-            )
+            stored = await PartUpload(transfer, self._name, self._partition, part, place).send(url)
         except AnswerError as error:
             failure = error
         else:
-            self._etags[part.number] = etag
+            self._stored[part.number] = stored
+            transfer.tally.parts += 1
             return
-        if failure.verdict is Verdict.RESTART:
+        if failure.verdict in GONE:
             raise _GoneError(failure)
-        raise self._refused(part, failure)
-
-    def _refused(self, part: PartRange, error: AnswerError) -> UploadError:
-        seen = error.seen
-        hint = ""
-        if seen.status == 403 and not self._etags:
-            hint = " No part was taken at all: a proxy or the bucket's policy may be the reason."
-        if error.request_id:
-            hint += f" The storage's request id is {error.request_id}."
-        return UploadError(
-            f"Part {part.number} of {len(self._ranges)} of partition {self._name} could not be stored in "
-            f"{error.attempts} attempts: {error}.{hint} The table is as it was before.",
-            table=self._transfer.table,
+        raise refused(
+            failure,
+            table=transfer.table,
             partition=self._name,
             part=part.number,
-            status=seen.status,
-            code=seen.code,
-            attempts=error.attempts,
+            parts=len(self._ranges),
+            first=transfer.tally.parts == 0,
         )
 
     def _receipt(self, started: StartedUpload, rows: int) -> Receipt:
+        parts = sorted(self._stored.items())
         return Receipt(
             name=self._name,
             size=self._partition.size,
             rows=rows,
             upload_id=started.upload_id,
             temp_upload_path=started.temp_upload_path,
-            parts=tuple(PartMetadata(part_number=part.number, etag=self._etags[part.number]) for part in self._ranges),
+            parts=tuple(PartMetadata(part_number=number, etag=stored.etag) for number, stored in parts),
+            unverified=sum(not stored.verified for _, stored in parts),
         )

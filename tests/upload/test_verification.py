@@ -1,0 +1,87 @@
+"""What arrives is what was sent, or it is sent again; and the report says what could not be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from aiohttp import web
+
+import kumo_async
+from kumo_async.local import Exchange, Fault, LocalDataPlane, WrongETag
+
+WritesParquet = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """Store the part as S3 does with a key of KMS, whose ETags look like MD5s and are none."""
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        response = await exchange.effect()
+        response.headers["x-amz-server-side-encryption"] = "aws:kms"
+        return response
+
+
+async def test_every_part_is_verified(
+    parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    report = await parquet.upload_async("numbers", write_parquet(numbers))
+    assert (report.parts, report.unverified_parts) == (1, 0)
+    assert "MD5" not in str(report)
+
+
+async def test_a_part_that_arrived_otherwise_is_sent_again(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    plane.inject(Fault(call="put_part", answer=WrongETag()))
+    report = await parquet.upload_async("numbers", write_parquet(numbers))
+    assert len([call for call in plane.calls if call.call == "put_part"]) == 2
+    assert report.unverified_parts == 0
+    assert plane.table_names("parquet") == ["numbers"]
+
+
+async def test_parts_that_never_arrive_as_they_are_make_no_table(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    plane.inject(Fault(call="put_part", answer=WrongETag(), times=None))
+    options = kumo_async.UploadOptions(max_attempts=3)
+    with pytest.raises(kumo_async.UploadError, match="3 attempts: the storage's ETag is not the MD5") as caught:
+        await parquet.upload_async("numbers", write_parquet(numbers), options=options)
+    assert (caught.value.part, caught.value.attempts) == (1, 3)
+    assert plane.table_names("parquet") == []
+
+
+async def test_a_file_that_changed_is_said_to_have_where_parts_do_not_arrive(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    path = write_parquet(numbers)
+    plane.inject(Fault(call="put_part", answer=WrongETag(), times=None))
+
+    class Meddler:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.PartitionStarted):
+                path.touch()
+
+    options = kumo_async.UploadOptions(max_attempts=2)
+    with pytest.raises(kumo_async.SourceChangedError):
+        await parquet.upload_async("numbers", path, options=options, observer=Meddler())
+
+
+@pytest.mark.parametrize("why", ["encrypted", "switched off"])
+async def test_what_cannot_be_verified_is_said(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    why: str,
+) -> None:
+    if why == "encrypted":
+        plane.inject(Fault(call="put_part", answer=Encrypted()))
+    options = kumo_async.UploadOptions(verify_parts=why != "switched off")
+    report = await parquet.upload_async("numbers", write_parquet(numbers), options=options)
+    assert report.unverified_parts == report.to_dict()["unverified_parts"] == 1
+    assert "not verifiable by MD5: 1 of 1 parts" in str(report)
