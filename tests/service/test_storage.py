@@ -77,14 +77,14 @@ async def test_a_slow_line_may_finish() -> None:
     async def talk(connection: socket.socket) -> None:
         nonlocal took
         begin = asyncio.get_running_loop().time()
-        await read_body(connection, 0.02)
+        await read_body(connection, 0.04)
         took = asyncio.get_running_loop().time() - begin
         await asyncio.get_running_loop().sock_sendall(connection, STORED)
 
     async with serving(talk) as url:
-        assert (await put(url, stall_seconds=0.4)).etag == '"abc"'
+        assert (await put(url, stall_seconds=1)).etag == '"abc"'
     # The kernel had all of it long before: what counts is that it went on moving.
-    assert took > 0.8
+    assert took > 2
 
 
 @pytest.mark.parametrize("when", ["before the first byte", "in the middle", "before the answer"])
