@@ -18,15 +18,17 @@ from kumo_async.cli import app
 
 Run = Callable[..., Result]
 
-#: Dies before the record of its journal whose number is the first argument.
+#: Dies once so many times records were appended to its journal as its argument says.
 DYING = """
 import os, sys
 from kumo_async.upload.journal_files import LockedFile
 append, left = LockedFile.append, [int(sys.argv[1])]
 
 def dying(file, line, *, sync):
+    append(file, line, sync=sync)
     left[0] -= 1
-    os.kill(os.getpid(), 9) if not left[0] else append(file, line, sync=sync)
+    if not left[0]:
+        os.kill(os.getpid(), 9)
 
 LockedFile.append = dying
 import kumo_async
@@ -48,8 +50,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def die_before(record: int) -> None:
-    subprocess.run([sys.executable, "-c", DYING, str(record)], env=dict(os.environ), check=False)
+def die_after(records: int) -> None:
+    subprocess.run([sys.executable, "-c", DYING, str(records)], env=dict(os.environ), check=False)
 
 
 def test_nothing_to_recover(run: Run) -> None:
@@ -58,13 +60,13 @@ def test_nothing_to_recover(run: Run) -> None:
 
 
 def test_what_has_not_begun_is_listed_resumed_or_discarded(run: Run) -> None:
-    die_before(3)
+    die_after(2)
     for args in (["recover", "--list"], ["recover"]):
         [found] = json.loads(run(*args, "--json").stdout)
         assert (found["table"], found["state"], found["partitions"], found["outcome"]) == ("orders", "sending", 1, None)
     assert "same upload resumes it" in run("recover", "orders").stdout
     assert "resumed: 1 of 1" in run("upload", "orders.csv").stdout
-    die_before(3)
+    die_after(2)
     assert "Give --yes" in run("recover", "--discard", code=1).stderr
     assert "discarded" in run("recover", "--discard", "--yes").stdout
     assert "no unfinished uploads" in run("recover").stderr
@@ -72,13 +74,13 @@ def test_what_has_not_begun_is_listed_resumed_or_discarded(run: Run) -> None:
 
 
 def test_no_resume_sends_all_again(run: Run) -> None:
-    die_before(3)
+    die_after(2)
     assert "resumed" not in run("upload", "orders.csv", "--no-resume").stdout
     assert kumo_async.unfinished_uploads() == []
 
 
 def test_what_has_begun_is_finished(run: Run) -> None:
-    die_before(4)
+    die_after(3)
     Path("orders.csv").unlink()
     assert "committing" in run("recover", "--list").stdout
     assert "finished" in run("recover").stdout
@@ -86,14 +88,14 @@ def test_what_has_begun_is_finished(run: Run) -> None:
 
 
 def test_what_cannot_be_finished_is_said_and_exits_with_1(run: Run, tmp_path: Path) -> None:
-    die_before(4)
+    die_after(3)
     shutil.rmtree(tmp_path / "plane")
     assert "taken back" in run("recover", code=1).stdout
     assert run("ls").stdout == ""
 
 
 def test_uploads_to_another_service_are_left_alone(run: Run, tmp_path: Path) -> None:
-    die_before(4)
+    die_after(3)
     done = run("recover", "--url", f"local:{tmp_path / 'other'}")
     assert "other services: 1" in done.stderr
     assert [each.state for each in kumo_async.unfinished_uploads()] == ["committing"]

@@ -86,22 +86,19 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
 
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
-    """Commit; the journal goes to the disk itself where a loss of power could leave half a table, or none, behind.
-
-    One new object where none was before is either visible or not, so that such a table does not wait for the disk.
-    """
     control = transfer.session.control
     old = await control.has_table(transfer.connector, transfer.table)
-    await journal.begin(partitions, sync=old)
+    await journal.begin(partitions, clear=not old)
     if old:
         try:
             await remove_known_table(control, transfer.connector, transfer.table, file_type_of(transfer.connector))
         except HalfRemovedError:
+            # Only finishing the commit mends that, so it stays begun.
             raise
         except ServiceError:
             await journal.note(Undone())
             raise
-    await journal.note(Cleared(), sync=old or partitions > 1)
+        await journal.note(Cleared(), sync=True)
     await _make_visible(transfer, journal)
 
 
@@ -146,6 +143,7 @@ async def _make_visible(transfer: Transfer, journal: Journal) -> None:
     if not failures:
         await journal.finish()
         return
+    # A single object that was completed is no failure, so that none is missing here.
     void = {*state.completed, *(failure.name for failure in failures if not failure.open)}
     await journal.note(Undoing(void=tuple(sorted(void))), sync=True)
     left = await _take_back(transfer, journal)
@@ -166,7 +164,7 @@ async def _complete_all(transfer: Transfer, journal: Journal, receipts: Sequence
             # Not raised: that would cancel requests which the service may carry out all the same.
             if (failure := await _complete(transfer, receipt)) is not None:
                 failures.append(failure)
-            else:
+            elif journal.state.partitions > 1:
                 await journal.note(Completed(name=receipt.name))
 
     async with anyio.create_task_group() as group:

@@ -34,6 +34,7 @@ __all__ = [
     "LockedFile",
     "Unfinished",
     "claim",
+    "claim_unless_interrupted",
     "interrupted",
     "is_expired",
     "journal_folder",
@@ -62,6 +63,7 @@ class LockedFile:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+        self._folder_synced = False
         # Also closes a file whose opening was cancelled while a thread was at it.
         self.close = weakref.finalize(self, os.close, descriptor)
 
@@ -100,13 +102,15 @@ class LockedFile:
         except FileNotFoundError:
             return False
 
-    def append(self, line: bytes, *, sync: bool) -> None:
-        """Write a line; with `sync`, it and all before it survive a loss of power as well."""
-        if os.write(self._descriptor, line) != len(line):
+    def append(self, lines: bytes, *, sync: bool) -> None:
+        """Write lines at once; with `sync`, they and all before them survive a loss of power as well."""
+        if os.write(self._descriptor, lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         if sync:
             os.fsync(self._descriptor)
+        if sync and not self._folder_synced:
             _sync_folder(self.path.parent)
+            self._folder_synced = True
 
     def state(self) -> JournalState:
         """Read what the file says as a journal, and drop a last line that was not written to its end.
@@ -232,6 +236,11 @@ def claim(folder: Path, head: Head, *, resume: bool) -> tuple[LockedFile, Journa
         else:
             file.close()
     return taken or _new(folder, head)
+
+
+def claim_unless_interrupted(folder: Path, head: Head, *, resume: bool) -> tuple[LockedFile, JournalState] | None:
+    """Do what `claim` does, except where the table has interrupted commits, which come first."""
+    return None if interrupted(folder, head.table_key) else claim(folder, head, resume=resume)
 
 
 def _unused(folder: Path, key: str) -> Iterator[tuple[LockedFile, JournalState | None]]:

@@ -6,11 +6,12 @@ import json
 import logging
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 from anyio import to_thread
@@ -20,16 +21,33 @@ from ..options import UploadOptions
 from ..report import UploadPlan
 from ..service.messages import connector_id
 from ..sources.files import Partition, SourceFile
-from .journal import Begun, Head, JournalError, JournalState, Phase, Record, Stored
-from .journal_files import Interrupted, LockedFile, Unfinished, claim, interrupted, journal_folder, lock, survey
+from .journal import Begun, Cleared, Head, JournalError, JournalState, Phase, Record, Stored
+from .journal_files import (
+    Interrupted,
+    LockedFile,
+    Unfinished,
+    claim,
+    claim_unless_interrupted,
+    interrupted,
+    journal_folder,
+    lock,
+    survey,
+)
 from .journal_lines import FORMAT, encode
 
 __all__ = ["Journal", "Journals", "fingerprint", "head_of"]
 
 logger = logging.getLogger("kumo_async")
 
+#: Made bytes are hashed at once up to this size: that takes less than a change of thread.
+_HASHED_AT_ONCE = 64 * 1024
+
 #: Seconds between two looks at a lock that another process holds, at the most.
 _LOCK_POLL = 0.1
+
+
+class _Claim(Protocol):
+    def __call__(self, folder: Path, head: Head, *, resume: bool) -> tuple[LockedFile, JournalState] | None: ...
 
 
 class Journal:
@@ -51,20 +69,30 @@ class Journal:
         self._file = file
         self._lock = anyio.Lock()
 
-    async def note(self, record: Record, *, sync: bool = False) -> None:
-        """Append a record; with `sync` it survives a loss of power, and not only the death of the process."""
+    async def note(self, *records: Record, sync: bool = False) -> None:
+        """Append records; with `sync` they survive a loss of power, and not only the death of the process."""
         async with self._lock:
-            self.state.apply(record)
-            if isinstance(record, Stored):
-                self.resumed.discard(record.receipt.name)
+            for record in records:
+                self.state.apply(record)
+                if isinstance(record, Stored):
+                    self.resumed.discard(record.receipt.name)
             if self._file is not None:
-                await to_thread.run_sync(self._append, self._file, record, sync)
+                await to_thread.run_sync(self._append, self._file, records, sync)
 
-    async def begin(self, partitions: int, *, sync: bool) -> None:
-        """Note that the commit begins, in place of those that were interrupted. Needs the table's lock."""
+    async def begin(self, partitions: int, *, clear: bool) -> None:
+        """Note that the commit begins, in place of those that were interrupted. Needs the table's lock.
+
+        The disk itself has it where a loss of power could leave half a table, or none, behind. One new object where
+        none was before is either visible or not, so that such a table does not wait for the disk.
+
+        Args:
+            partitions: How many the table has.
+            clear: Whether there is no old table.
+        """
         others = await to_thread.run_sync(self._others)
-        supersedes = tuple(other.state.head.id for other in others)
-        await self.note(Begun(partitions=partitions, supersedes=supersedes), sync=sync or bool(others))
+        begun = Begun(partitions=partitions, supersedes=tuple(other.state.head.id for other in others))
+        sync = partitions > 1 or not clear or bool(others)
+        await self.note(begun, *([Cleared()] if clear else []), sync=sync)
         # Only now, since until now they were all that could tell what is visible.
         for other in others:
             await to_thread.run_sync(_remove, other.path)
@@ -86,12 +114,12 @@ class Journal:
         found = interrupted(self._folder, self.state.head.table_key)
         return [each for each in found if each.state.head.id != self.state.head.id]
 
-    def _append(self, file: LockedFile, record: Record, sync: bool) -> None:
-        if isinstance(record, Stored) and _is_secret(record.receipt.temp_upload_path):
+    def _append(self, file: LockedFile, records: Sequence[Record], sync: bool) -> None:
+        if any(isinstance(each, Stored) and _is_secret(each.receipt.temp_upload_path) for each in records):
             self._give_up(file, "the service's upload paths are URLs with a query, which are not written down")
             return
         try:
-            file.append(encode(record), sync=sync)
+            file.append(b"".join(map(encode, records)), sync=sync)
         except OSError as error:
             self._give_up(file, _words(error))
 
@@ -133,13 +161,22 @@ class Journals:
 
     async def claim(self, head: Head, *, resume: bool) -> Journal:
         """Take over the journal of an earlier run of the same upload, or begin one."""
+        journal = await self._claim(claim, head, resume)
+        assert journal is not None
+        return journal
+
+    async def claim_unless_interrupted(self, head: Head, *, resume: bool) -> Journal | None:
+        """Do what `claim` does; None where the table has interrupted commits, which come first."""
+        return await self._claim(claim_unless_interrupted, head, resume)
+
+    async def _claim(self, function: _Claim, head: Head, resume: bool) -> Journal | None:
         if self.folder is None:
             return Journal(None, JournalState(head), None, self.problem)
         try:
-            file, state = await to_thread.run_sync(lambda: claim(self.folder or Path(), head, resume=resume))
+            claimed = await to_thread.run_sync(lambda: function(self.folder or Path(), head, resume=resume))
         except OSError as error:
             return Journal(self.folder, JournalState(head), None, _words(error))
-        return Journal(self.folder, state, file)
+        return None if claimed is None else Journal(self.folder, claimed[1], claimed[0])
 
     async def take(self, path: Path) -> Journal | None:
         """Lock the journal of an upload that died; None if it is gone, or its upload still runs."""
@@ -204,7 +241,10 @@ async def fingerprint(partition: Partition, source: SourceFile) -> str:
         length = len(segment)
         if isinstance(segment, bytes):
             digest.update(b"bytes %d " % length)
-            await to_thread.run_sync(digest.update, segment)
+            if length <= _HASHED_AT_ONCE:
+                digest.update(segment)
+            else:
+                await to_thread.run_sync(digest.update, segment)
         elif segment.file is source:
             digest.update(b"source %d %d " % (segment.offset, length))
         else:

@@ -118,11 +118,14 @@ async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, ag
         journals = await Journals.open(request.options.journal_dir)
         head = head_of(request.endpoint, plan, source.file, request.options)
         resume = again or request.options.resume
-        journal = await finish_interrupted(transfer, journals, head)
-        if journal is None or not resume:
+        journal = await journals.claim_unless_interrupted(head, resume=resume)
+        if journal is None:
+            done = await finish_interrupted(transfer, journals, head)
+            if done is not None and resume:
+                return _report(source, plan, done, time.monotonic() - begin)
             journal = await journals.claim(head, resume=resume)
-            with closing(journal):
-                await _send_and_commit(transfer, journals, journal, source, plan)
+        with closing(journal):
+            await _send_and_commit(transfer, journals, journal, source, plan)
         return _report(source, plan, journal, time.monotonic() - begin)
 
 

@@ -35,9 +35,6 @@ async def finish_interrupted(transfer: Transfer, journals: Journals, head: Head)
         The journal of the same upload, if its commit was finished: then all is done.
     """
     same: Journal | None = None
-    # Nearly always there is none; then no lock is needed.
-    if not await journals.interrupted(head.table_key):
-        return None
     async with changing(transfer.limits, journals, head.endpoint, head.connector, head.table):
         for found in await journals.interrupted(head.table_key):
             if is_expired(found.state) or (journal := await journals.take(found.path)) is None:
