@@ -117,7 +117,7 @@ class ControlPlane:
         self, path: str, body: Mapping[str, Any], attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> Any:
         await self._know_scope()
-        return await self._call(f"/v1/{path}", body, attempts, on_retry)
+        return await self._call(path, body, attempts, on_retry)
 
     async def _get(self, path: str, params: Mapping[str, str]) -> Any:
         return await self._call(path, None, DEFAULT_ATTEMPTS, None, params)
@@ -162,7 +162,9 @@ class ControlPlane:
         self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str], headers: Headers
     ) -> tuple[aiohttp.ClientResponse, str]:
         method = "GET" if body is None else "POST"
-        url = URL(self._endpoint + path).update_query(params)
+        # Only what has no version of its own is asked for right below the endpoint.
+        below = path if path.startswith("/") else f"/v1/{path}"
+        url = URL(self._endpoint + below).update_query(params)
         async with self._client.request(method, url, json=body, headers=headers, timeout=CONTROL_TIMEOUT) as response:
             text = await read_text(response, _MOST_ANSWER)
         return response, text if response.status < 300 else headers.hidden_in(text)
