@@ -30,7 +30,7 @@ DEFAULT_ATTEMPTS = 4
 #: The code of a ServiceError where the service itself says that there is no such thing.
 NOT_THERE = "NotFound"
 
-_COMPLETE = "/v1/connectors/utils/complete_file_upload"
+_COMPLETE = "connectors/utils/complete_file_upload"
 
 #: Most bytes of an answer that are read. A list of 100,000 table names fits.
 _MOST_ANSWER = 64 * 1024**2
@@ -78,7 +78,7 @@ class ControlPlane:
         self, request: CompleteUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> None:
         """Make an object visible."""
-        await self._post(_COMPLETE.removeprefix("/v1/"), request.to_json(), attempts, on_retry)
+        await self._post(_COMPLETE, request.to_json(), attempts, on_retry)
 
     async def delete_object(self, connector: str, name: str) -> bool:
         """Delete an object or a table; return whether the service knew it."""
