@@ -16,7 +16,7 @@ from local_client import CSV, LIST, MIB, PARQUET, Client, running
 from local_files import parquet
 
 from kumo_async.local.completion import Completion
-from kumo_async.local.store import Store
+from kumo_async.local.store import DiskStore
 
 
 async def test_a_partitioned_table_is_listed_once_and_its_files_are_in_order() -> None:
@@ -101,12 +101,12 @@ async def test_an_upload_of_more_than_a_week_is_given_up(tmp_path: Path) -> None
 
 def test_a_store_that_was_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
     """A killed process leaves a claim that nobody gives back. The part is sent again, and the object is whole."""
-    first = Store(tmp_path)
+    first = DiskStore(tmp_path)
     upload = first.start("csv", "users", 2)
     dead = first.claim(upload.upload_id, 1, 5 * MIB)
     first.path(dead.file).write_bytes(b"half")
     # No close: the process is gone.
-    store = Store(tmp_path)
+    store = DiskStore(tmp_path)
     for number, body in ((2, b"b"), (1, b"a" * 5 * MIB)):
         place = store.claim(upload.upload_id, number, len(body))
         with store.path(place.file).open("r+b" if store.path(place.file).exists() else "wb") as file:

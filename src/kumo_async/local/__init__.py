@@ -9,6 +9,7 @@
       NoETag, WrongETag the part is stored, its receipt is not what it should be
       Garbage           200, and a body that means nothing
     Call              one record of what the plane was asked
+    S3Options         how to reach the S3 server that the tables are kept in, if they are
 
 It imports nothing of the uploading side, so that it is a second opinion and not an echo.
 """
@@ -29,6 +30,7 @@ from kumo_async.local.faults import (
     WrongETag,
 )
 from kumo_async.local.plane import LocalDataPlane
+from kumo_async.local.s3store import S3Options
 
 __all__ = [
     "Answer",
@@ -40,6 +42,7 @@ __all__ = [
     "Garbage",
     "LocalDataPlane",
     "NoETag",
+    "S3Options",
     "Stall",
     "Status",
     "WrongETag",

@@ -12,17 +12,14 @@ from aiohttp import web
 
 from kumo_async.local.calls import CallLog, CallName, Entry
 from kumo_async.local.control import PATHS, Control
+from kumo_async.local.door import BUCKET, Door
 from kumo_async.local.faults import Exchange, Faults
 from kumo_async.local.inflight import InFlight
-from kumo_async.local.parts import put_part
 from kumo_async.local.s3errors import Refused, json_refusal, xml_refusal
-from kumo_async.local.signing import Signer
-from kumo_async.local.store import Store
 from kumo_async.local.threads import Threads
 
-__all__ = ["BUCKET", "CONTROL_BODY_BYTES", "Services", "is_loopback", "make_app"]
+__all__ = ["CONTROL_BODY_BYTES", "Services", "is_loopback", "make_app"]
 
-BUCKET = "/kumo-local"
 CONTROL_BODY_BYTES = 1024**2
 _Run = Callable[[], Awaitable[web.Response]]
 
@@ -32,9 +29,8 @@ class Services:
     """What the application works with."""
 
     api_key: str
-    store: Store
     threads: Threads
-    signer: Signer
+    door: Door
     control: Control
     calls: CallLog
     faults: Faults
@@ -113,7 +109,7 @@ class _Calls:
 
     async def part(self, request: web.Request) -> web.Response:
         """Answer any request to a part URL."""
-        return await self._exchange(request, "put_part", partial(self._permit, request), xml_refusal)
+        return await self._exchange(request, "put_part", partial(self._services.door.permit, request), xml_refusal)
 
     async def _known(self, request: web.Request, run: _Run, _entry: Entry) -> _Run:
         self._check_key(request)
@@ -128,17 +124,6 @@ class _Calls:
             return _json(await self._threads.run(understood.run))
 
         return run
-
-    async def _permit(self, request: web.Request, entry: Entry) -> _Run:
-        if request.method != "PUT":
-            raise Refused("MethodNotAllowed", headers={"Allow": "PUT"})
-        signed = self._services.signer.check(request.path, request.query.items())
-        upload = await self._threads.run(self._services.store.upload, signed.upload_id)
-        if upload is None or request.path != f"{BUCKET}/{upload.temp_path}":
-            entry.about(None, part=signed.part)
-            raise Refused("NoSuchUpload")
-        entry.about(f"{upload.file_type}_upload_connector", upload.name, signed.part)
-        return partial(put_part, request, self._services.store, self._threads, signed.upload_id, signed.part)
 
     def _check_key(self, request: web.Request) -> None:
         given = request.headers.getall("X-API-Key", [])

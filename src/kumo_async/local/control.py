@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from kumo_async.local import models
@@ -14,7 +13,7 @@ from kumo_async.local.calls import CallName
 from kumo_async.local.completion import Completion
 from kumo_async.local.names import CONNECTORS, FileType, check_object_name, file_type_of
 from kumo_async.local.s3errors import Refused
-from kumo_async.local.store import Store
+from kumo_async.local.stores import Store, StoredFile, Upload
 
 __all__ = ["PATHS", "Control", "Understood"]
 
@@ -49,14 +48,14 @@ class Control:
 
     Args:
         store: Where everything is kept.
-        part_url: Makes the URL of a part out of the temporary path, the upload's id and the part's number.
+        part_url: Makes the URL of a part of an upload.
         delete_removes_partitions: Whether deleting a table's name deletes its partitions too.
     """
 
     def __init__(
         self,
         store: Store,
-        part_url: Callable[[str, str, int], str],
+        part_url: Callable[[Upload, int], str],
         *,
         delete_removes_partitions: bool,
     ) -> None:
@@ -110,7 +109,7 @@ class Control:
         check_object_name(request.source_table_name)
         upload = self._store.start(file_type, request.source_table_name, request.num_parts)
         numbers = range(1, request.num_parts + 1)
-        urls = {number: self._part_url(upload.temp_path, upload.upload_id, number) for number in numbers}
+        urls = {number: self._part_url(upload, number) for number in numbers}
         return models.to_text(StartFileUploadResponse(upload.temp_path, upload.upload_id, urls))
 
     def _complete(self, request: Any) -> str:
@@ -136,7 +135,7 @@ class Control:
     def _validate(self, request: Any) -> str:
         from kumoapi.source_table import SourceTableValidateResponse
 
-        found = bool(self._store.files(_file_type(request), request.table_name))
+        found = bool(self._store.stored(_file_type(request), request.table_name))
         words = "" if found else f"There is no table {request.table_name!r}."
         return models.to_text(SourceTableValidateResponse(is_valid=found, msg=words))
 
@@ -168,8 +167,8 @@ class Control:
 
         return tables.describe(name, partial(self._files, file_type, name), file_type, sample_rows)
 
-    def _files(self, file_type: FileType, name: str) -> list[Path]:
-        files = self._store.files(file_type, name)
+    def _files(self, file_type: FileType, name: str) -> Sequence[StoredFile]:
+        files = self._store.stored(file_type, name)
         if not files:
             raise Refused(message=f"There is no table {name!r}.", status=404)
         return files
@@ -185,7 +184,7 @@ def _file_type(request: Any) -> FileType:
     return file_type
 
 
-def _check_file(file_type: FileType, path: Path) -> None:
+def _check_file(file_type: FileType, file: StoredFile) -> None:
     from kumo_async.local import tables
 
-    tables.check(path, file_type)
+    tables.check(file, file_type)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
+
+from kumo_async.local.stores import StoredFile
 
 __all__ = ["read_head", "split_head"]
 
@@ -22,7 +23,7 @@ _BLOCK_BYTES = (1024**2, 8 * 1024**2, 64 * 1024**2)
 _NOT_A_NUMBER = r"^\s*[+-]?(0[0-9]|[0-9]{19,}\s*$)"
 
 
-def read_head(files: Sequence[Path], rows: int) -> pa.Table:
+def read_head(files: Sequence[StoredFile], rows: int) -> pa.Table:
     """Read at least ``rows`` rows from the start of a table, or all when it has fewer.
 
     Raises:
@@ -51,7 +52,7 @@ def split_head(block: bytes) -> tuple[list[str], bytes]:
     return names, block[header_end:]
 
 
-def _growing(files: Sequence[Path]) -> Iterator[tuple[list[str], bytes]]:
+def _growing(files: Sequence[StoredFile]) -> Iterator[tuple[list[str], bytes]]:
     """Give more and more of the table's records, with the names of the first file."""
     first: list[str] = []
     before = b""
@@ -64,10 +65,10 @@ def _growing(files: Sequence[Path]) -> Iterator[tuple[list[str], bytes]]:
         before += body if body.endswith(b"\n") else body + b"\n"
 
 
-def _blocks(file: Path) -> Iterator[tuple[bytes, bool]]:
-    size = file.stat().st_size
+def _blocks(file: StoredFile) -> Iterator[tuple[bytes, bool]]:
+    size = file.size()
     for limit in _BLOCK_BYTES:
-        with file.open("rb") as stream:
+        with file.open() as stream:
             yield stream.read(limit), limit >= size
         if limit >= size:
             return

@@ -13,7 +13,7 @@ from aiohttp import web
 from kumo_async.local.s3errors import Refused, request_id
 
 if TYPE_CHECKING:
-    from kumo_async.local.store import Place, Store
+    from kumo_async.local.store import DiskStore, Place
     from kumo_async.local.threads import Threads
 
 __all__ = ["LARGEST_PART_BYTES", "check_headers", "put_part"]
@@ -40,7 +40,9 @@ def check_headers(request: web.Request) -> int:
     return size
 
 
-async def put_part(request: web.Request, store: Store, threads: Threads, upload_id: str, number: int) -> web.Response:
+async def put_part(
+    request: web.Request, store: DiskStore, threads: Threads, upload_id: str, number: int
+) -> web.Response:
     """Store the body of a PUT as a part, whole or not at all.
 
     Raises:
@@ -107,7 +109,7 @@ def _content_md5(request: web.Request) -> bytes | None:
 class _Sink:
     """The file and the MD5 of one part. Everything here runs in worker threads."""
 
-    def __init__(self, store: Store, place: Place) -> None:
+    def __init__(self, store: DiskStore, place: Place) -> None:
         self.md5 = hashlib.md5(usedforsecurity=False)
         # Opened without truncation: other parts are being written to the same file.
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)

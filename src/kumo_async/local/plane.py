@@ -13,19 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from kumo_async.errors import ConfigurationError
 from kumo_async.local import models
-from kumo_async.local.app import BUCKET, Services, is_loopback, make_app
+from kumo_async.local.app import Services, is_loopback, make_app
 from kumo_async.local.calls import Call, CallLog
 from kumo_async.local.control import Control
+from kumo_async.local.door import Door, Elsewhere, OwnDoor
 from kumo_async.local.faults import Fault, Faults
 from kumo_async.local.inflight import InFlight
 from kumo_async.local.names import check_file_type
+from kumo_async.local.s3store import S3Options, S3Store, parse_place
 from kumo_async.local.signing import Signer, check_seconds
-from kumo_async.local.store import Store
+from kumo_async.local.store import DiskStore
+from kumo_async.local.stores import Store
 from kumo_async.local.threads import Threads
 
 __all__ = ["LocalDataPlane"]
@@ -41,21 +45,41 @@ class _Running:
 
     store: Store
     endpoint: str
+    port: int
     stack: AsyncExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A store, and how it makes the door for parts when the plane's origin is known."""
+
+    store: Store
+    door: Callable[[str], Door]
 
 
 class LocalDataPlane:
     """A Kumo data plane on this machine: a real HTTP server that speaks every call of the file upload.
 
-    It keeps tables on disk, and several planes (in one or several processes) may work on one root at once. What was
-    completed survives a killed process. It is meant for tests, for trying things out and for measuring; it binds
-    loopback addresses only.
+    It keeps tables on disk or in S3, and several planes (in one or several processes) may work on one place at once.
+    What was completed survives a killed process. It is meant for tests, for trying things out and for measuring; it
+    binds loopback addresses only.
+
+    With ``store`` the parts go from the client straight to the S3 server, as they do with Kumo. So faults of
+    ``put_part`` do nothing then and ``calls`` has no parts, the server's own clock decides when a URL has expired, and
+    what the server is lax about is not enforced. Of rclone's (``rclone serve s3``, 1.75) that is known: it takes parts
+    of any size, it keeps unfinished uploads in memory, so that they are gone when it is started again, it drops an
+    upload that is completed with a wrong ETag, and it answers 400 instead of 403 to an expired URL.
 
     Args:
         root: The directory to keep everything in; it is made when missing. None is a temporary directory that is
             removed at the end.
+        store: Instead of a directory, a place in S3 or a server like it: ``"s3://bucket"`` or
+            ``"s3://bucket/prefix"``. The bucket must exist. It needs ``pip install 'kumo-async[s3]'``.
+        s3: How to reach that server; what is left out comes from the variables ``AWS_*``.
         port: The TCP port; 0 takes a free one.
         host: A loopback address or ``"localhost"``.
+        public_url: The origin that clients reach the plane under when something sits in between, such as
+            ``"https://127.0.0.1:8443"``; `endpoint` and part URLs begin with it. None is the plane's own address.
         api_key: The key that clients must send; None makes one of the form ``local:<secret>``.
         faults: What goes wrong on purpose.
         url_seconds: How long part URLs are valid, in seconds, at most seven days.
@@ -80,8 +104,11 @@ class LocalDataPlane:
         self,
         root: str | Path | None = None,
         *,
+        store: str | None = None,
+        s3: S3Options | None = None,
         port: int = 0,
         host: str = "127.0.0.1",
+        public_url: str | None = None,
         api_key: str | None = None,
         faults: Iterable[Fault] = (),
         url_seconds: float = 3600.0,
@@ -92,12 +119,16 @@ class LocalDataPlane:
             raise ConfigurationError(f"host must be a loopback address or 'localhost', not {host!r}.")
         if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
             raise ConfigurationError("api_key must be printable ASCII, and not empty.")
-        check_seconds(url_seconds)
+        if store is not None and root is not None:
+            raise ConfigurationError("Give either root or store: the tables are kept in one place.")
         self.api_key = api_key or f"local:{secrets.token_urlsafe(24)}"
         self._root = None if root is None else Path(root)
+        self._bucket = None if store is None else parse_place(store)
+        self._s3 = s3 or S3Options()
+        self._public_url = None if public_url is None else _check_origin(public_url)
         self._host = host.removeprefix("[").removesuffix("]")
         self._port = port
-        self._url_seconds = url_seconds
+        self._url_seconds = check_seconds(url_seconds)
         self._clock = clock
         self._delete_removes_partitions = delete_removes_partitions
         self._calls = CallLog()
@@ -123,9 +154,23 @@ class LocalDataPlane:
         return self._started.endpoint
 
     @property
+    def port(self) -> int:
+        """The TCP port that the plane itself listens on."""
+        return self._started.port
+
+    @property
     def root(self) -> Path:
-        """The directory that everything is kept in."""
+        """The directory that everything is kept in.
+
+        Raises:
+            ConfigurationError: It is kept in S3, or the plane is not running.
+        """
         return self._started.store.root
+
+    @property
+    def place(self) -> str:
+        """The directory or the S3 URL that everything is kept in."""
+        return self._started.store.place
 
     @property
     def calls(self) -> list[Call]:
@@ -158,7 +203,7 @@ class LocalDataPlane:
         They are ordinary files that pyarrow or DuckDB can open. Do not change them.
 
         Raises:
-            ConfigurationError: There is no such file type, or the plane is not running.
+            ConfigurationError: There is no such file type, the tables are in S3, or the plane is not running.
         """
         return self._started.store.files(check_file_type(file_type), name)
 
@@ -166,7 +211,7 @@ class LocalDataPlane:
         """Begin to answer calls.
 
         Raises:
-            ConfigurationError: The plane is running already.
+            ConfigurationError: The plane is running already, or the bucket of ``store`` cannot be used.
             OSError: The root or the port cannot be used.
         """
         if self._running is not None:
@@ -174,13 +219,13 @@ class LocalDataPlane:
         async with AsyncExitStack() as stack:
             threads = Threads()
             stack.callback(threads.close)
-            store = await threads.run(self._open)
-            if self._root is None:
-                stack.push_async_callback(threads.run, shutil.rmtree, store.root)
-            stack.push_async_callback(threads.run, store.close)
+            opened = await threads.run(self._open_disk if self._bucket is None else self._open_s3, threads)
+            if self._root is None and self._bucket is None:
+                stack.push_async_callback(threads.run, shutil.rmtree, opened.store.root)
+            stack.push_async_callback(threads.run, opened.store.close)
             await threads.run(models.load)
-            endpoint = await self._serve(stack, store, threads)
-            self._running = _Running(store, endpoint, stack.pop_all())
+            endpoint, port = await self._serve(stack, opened, threads)
+            self._running = _Running(opened.store, endpoint, port, stack.pop_all())
 
     async def stop(self) -> None:
         """Stop answering. Calls that are running are broken off; without a ``root``, all tables are removed."""
@@ -194,28 +239,38 @@ class LocalDataPlane:
             raise ConfigurationError("The data plane is not running: use `async with`, or call start() first.")
         return self._running
 
-    def _open(self) -> Store:
-        root = self._root or Path(tempfile.mkdtemp(prefix="kumo-local-"))
-        store = Store(root)
+    def _open_disk(self, threads: Threads) -> _Opened:
+        store = DiskStore(self._root or Path(tempfile.mkdtemp(prefix="kumo-local-")))
         store.sweep()
-        return store
+        signer = Signer(store.secret(), self._url_seconds, self._clock)
+        return _Opened(store, lambda origin: OwnDoor(origin, store, signer, threads))
 
-    async def _serve(self, stack: AsyncExitStack, store: Store, threads: Threads) -> str:
+    def _open_s3(self, threads: Threads) -> _Opened:
+        del threads
+        assert self._bucket is not None
+        store = S3Store(self._bucket, self._s3, self._url_seconds)
+        return _Opened(store, lambda _origin: Elsewhere(store.part_url))
+
+    async def _serve(self, stack: AsyncExitStack, opened: _Opened, threads: Threads) -> tuple[str, int]:
         listener = _listen(self._host, self._port)
         stack.callback(listener.close)
         host = f"[{self._host}]" if ":" in self._host else self._host
-        origin = f"http://{host}:{listener.getsockname()[1]}"
-        signer = Signer(await threads.run(store.secret), self._url_seconds, self._clock)
-
-        def part_url(temp_path: str, upload_id: str, part: int) -> str:
-            path = f"{BUCKET}/{temp_path}"
-            return f"{origin}{path}?{signer.query(path, upload_id, part)}"
-
-        control = Control(store, part_url, delete_removes_partitions=self._delete_removes_partitions)
+        port: int = listener.getsockname()[1]
+        origin = self._public_url or f"http://{host}:{port}"
+        door = opened.door(origin)
+        control = Control(opened.store, door.url, delete_removes_partitions=self._delete_removes_partitions)
         in_flight = InFlight()
-        services = Services(self.api_key, store, threads, signer, control, self._calls, self._faults, in_flight)
+        services = Services(self.api_key, threads, door, control, self._calls, self._faults, in_flight)
         await _run_app(stack, make_app(services), listener, in_flight)
-        return f"{origin}/api"
+        return f"{origin}/api", port
+
+
+def _check_origin(url: str) -> str:
+    parts = urlsplit(url)
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
+        raise ConfigurationError("public_url must be an origin, such as 'https://127.0.0.1:8443'.")
+    return url.rstrip("/")
 
 
 def _listen(host: str, port: int) -> socket.socket:

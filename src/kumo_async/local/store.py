@@ -30,22 +30,12 @@ from kumo_async.local.copying import copy_range
 from kumo_async.local.index import Index
 from kumo_async.local.names import FileType, belonging
 from kumo_async.local.s3errors import Refused
+from kumo_async.local.stores import DiskFile, StoredFile, Upload
 
-__all__ = ["Place", "Store", "Upload"]
+__all__ = ["DiskStore", "Place"]
 
 _UPLOAD_LIFE_SECONDS = 7 * 24 * 3600.0
 _STRAY_SECONDS = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An upload that was started."""
-
-    upload_id: str
-    temp_path: str
-    file_type: FileType
-    name: str
-    num_parts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +49,28 @@ class Place:
     claimed: bool
 
 
-class Store:
-    """The files and the index under one root. Every method blocks; all are safe from threads and from processes.
+class DiskStore:
+    """The files and the index under one root; see `Store`.
 
     Args:
         root: The directory. It is made when missing.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self._root = root
         self._files = root / "files"
         self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._index = Index(root / "index.sqlite3")
+
+    @property
+    def root(self) -> Path:
+        """The directory."""
+        return self._root
+
+    @property
+    def place(self) -> str:
+        """The directory, in words."""
+        return str(self._root)
 
     def close(self) -> None:
         """Close the index."""
@@ -150,14 +150,14 @@ class Store:
                 (place.upload_id, place.number),
             )
 
-    def complete(self, completion: Completion, check: Callable[[Path], None] | None = None) -> None:
+    def complete(self, completion: Completion, check: Callable[[StoredFile], None] | None = None) -> None:
         """Make an upload the object of its name, all or nothing.
 
         The transaction is open while parts are copied, which is short unless a client cut its parts unevenly.
 
         Args:
             completion: What the client says about the upload; it must be true.
-            check: Called with the object's file before it becomes visible; it refuses by raising `Refused`.
+            check: Called with the object before it becomes visible; it refuses by raising `Refused`.
 
         Raises:
             Refused: The upload is not there, or not as the client says.
@@ -168,7 +168,7 @@ class Store:
             file = self._assemble(index, upload, parts)
             size = sum(part["size"] for part in parts)
             if check is not None:
-                check(self.path(file))
+                check(DiskFile(self.path(file)))
             old = _publish(index, completion, file, size)
             used = index.execute("SELECT file FROM parts WHERE upload_id = ?", (completion.upload_id,)).fetchall()
             index.execute("DELETE FROM uploads WHERE upload_id = ?", (completion.upload_id,))
@@ -221,6 +221,10 @@ class Store:
         """List the files of a table, or of one object, in the order in which they are read."""
         query = "SELECT file FROM objects WHERE file_type = ? AND (table_name = ? OR name = ?) ORDER BY number, name"
         return [self.path(row["file"]) for row in self._index.read(query, file_type, name, name)]
+
+    def stored(self, file_type: FileType, name: str) -> list[DiskFile]:
+        """List the same, for whoever reads them."""
+        return [DiskFile(path) for path in self.files(file_type, name)]
 
     # Cleaning
 

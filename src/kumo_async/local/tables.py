@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from kumoapi.typing import Dtype
 from kumo_async.local import csvhead, samples
 from kumo_async.local.names import FileType
 from kumo_async.local.s3errors import Refused
+from kumo_async.local.stores import StoredFile
 
 __all__ = ["check", "describe", "dtype_of"]
 
@@ -36,7 +36,7 @@ _SIMPLE = {
 }
 
 
-def describe(name: str, find: Callable[[], list[Path]], file_type: FileType, sample_rows: int) -> object:
+def describe(name: str, find: Callable[[], Sequence[StoredFile]], file_type: FileType, sample_rows: int) -> object:
     """Describe a table in the form of the official model.
 
     Args:
@@ -54,14 +54,14 @@ def describe(name: str, find: Callable[[], list[Path]], file_type: FileType, sam
     return SourceTableDataResponse(name, columns, rows)
 
 
-def check(path: Path, file_type: FileType) -> None:
+def check(file: StoredFile, file_type: FileType) -> None:
     """Check that a file can be read, and that its columns have names that Kumo allows.
 
     Raises:
         Refused: It cannot, or one has not.
     """
     try:
-        names = _names(path, file_type)
+        names = _names(file, file_type)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(file_type, error) from None
     bad = [name for name in names if not _GOOD_NAME.fullmatch(name)]
@@ -106,7 +106,7 @@ def _source_column(field: pa.Field[Any]) -> SourceColumn:
     return SourceColumn(name=field.name, stype=dtype.default_stype, dtype=dtype, is_primary=False)
 
 
-def _head(find: Callable[[], list[Path]], file_type: FileType, rows: int) -> pa.Table:
+def _head(find: Callable[[], Sequence[StoredFile]], file_type: FileType, rows: int) -> pa.Table:
     read = csvhead.read_head if file_type == "csv" else _parquet_head
     for _ in range(_TRIES):
         files = find()
@@ -119,7 +119,7 @@ def _head(find: Callable[[], list[Path]], file_type: FileType, rows: int) -> pa.
     raise Refused("InternalError", "The table is being replaced again and again.")
 
 
-def _parquet_head(files: Sequence[Path], rows: int) -> pa.Table:
+def _parquet_head(files: Sequence[StoredFile], rows: int) -> pa.Table:
     heads: list[pa.Table] = []
     for file in files:
         heads.append(_one_parquet_head(file, rows - sum(head.num_rows for head in heads)))
@@ -128,9 +128,9 @@ def _parquet_head(files: Sequence[Path], rows: int) -> pa.Table:
     return heads[0] if len(heads) == 1 else pa.concat_tables(heads, promote_options="permissive")
 
 
-def _one_parquet_head(file: Path, rows: int) -> pa.Table:
+def _one_parquet_head(file: StoredFile, rows: int) -> pa.Table:
     # Without pre-buffering, pages are read as they are decoded: a row group of a gigabyte costs a few pages.
-    with file.open("rb") as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=_HEAD_BYTES) as parquet:
+    with file.open() as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=_HEAD_BYTES) as parquet:
         batches: list[pa.RecordBatch] = []
         if rows:
             for batch in parquet.iter_batches(batch_size=rows, use_threads=False):
@@ -140,11 +140,12 @@ def _one_parquet_head(file: Path, rows: int) -> pa.Table:
         return pa.Table.from_batches(batches, parquet.schema_arrow)
 
 
-def _names(path: Path, file_type: FileType) -> list[str]:
+def _names(file: StoredFile, file_type: FileType) -> list[str]:
     if file_type == "parquet":
-        return list(pq.read_schema(path).names)
-    csvhead.read_head([path], 0)
-    with path.open("rb") as stream:
+        with file.open() as stream:
+            return list(pq.read_schema(stream).names)
+    csvhead.read_head([file], 0)
+    with file.open() as stream:
         return csvhead.split_head(stream.read(_HEAD_BYTES))[0]
 
 
