@@ -43,7 +43,7 @@ async def remove_table(control: ControlPlane, connector: str, table: str, file_t
 async def remove_known_table(control: ControlPlane, connector: str, table: str, file_type: str) -> None:
     """Delete a table that is known to be there; see `remove_table`."""
     # Where this is refused, nothing has happened yet.
-    await control.delete_object(connector, table)
+    await _delete_name(control, connector, table)
     try:
         for first in range(1, _LAST_PARTITION, _AT_ONCE):
             if not await control.has_table(connector, table):
@@ -63,6 +63,35 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
         f"Kumo, and try again.",
         table=table,
     )
+
+
+async def _delete_name(control: ControlPlane, connector: str, table: str) -> None:
+    """Delete what is called `table`; where the answer is lost, ask whether it is gone."""
+    try:
+        await control.delete_object(connector, table)
+    except ServiceError as error:
+        if error.status is not None and error.status < 500 and error.status != 408:
+            raise  # refused: nothing has happened
+        failure = error
+    else:
+        return
+    state = await _state(control, connector, table)
+    if state is not None:
+        raise ServiceError(
+            f"Table {table!r} could not be deleted, and {state}: {failure}",
+            table=table,
+            status=failure.status,
+            code=failure.code,
+            attempts=failure.attempts,
+        ) from failure
+
+
+async def _state(control: ControlPlane, connector: str, table: str) -> str | None:
+    """Return in words what is known of a table after an answer was lost, None if it is gone."""
+    try:
+        return "is still there" if await control.has_table(connector, table) else None
+    except ServiceError:
+        return "whether it is still there is not known (look with has_table())"
 
 
 async def _delete_partitions(control: ControlPlane, connector: str, table: str, file_type: str, numbers: range) -> None:

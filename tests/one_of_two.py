@@ -1,0 +1,82 @@
+"""The promise that every upload keeps, as an assertion.
+
+After any upload exactly one of two things holds: the table is there, whole, once, and the report says so; or there is
+an error that says why, no partial table is visible, and the table that was there before is still there. Only inside
+the commit the old one may be gone; what a commit that fails made visible it removes, or the error names it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+import kumo_async
+from kumo_async.local import LocalDataPlane
+
+__all__ = ["FORMATS", "check_upload", "ids", "write"]
+
+FORMATS = ("parquet", "csv")
+
+
+def write(path: Path, numbers: range) -> Path:
+    """Write a table of about 16 bytes a row, whose ids are a range, in the format of the path's suffix."""
+    table = pa.table({"id": list(numbers), "other": [number * 1_000_003 for number in numbers]})
+    if path.suffix == ".csv":
+        pacsv.write_csv(table, path)
+    else:
+        pq.write_table(table, path, row_group_size=1_000, compression="none", use_dictionary=False)
+    return path
+
+
+def ids(plane: LocalDataPlane, name: str, file_type: str) -> list[int]:
+    """Give the ids of a table as its stored files have them, in order; none when it is not there."""
+    read = pq.read_table if file_type == "parquet" else pacsv.read_csv
+    return [number for file in plane.table_files(name, file_type) for number in read(file)["id"].to_pylist()]
+
+
+class _Watch:
+    def __init__(self) -> None:
+        self.commits = 0
+
+    def on_event(self, event: kumo_async.Event) -> None:
+        self.commits += isinstance(event, kumo_async.CommitStarted)
+
+
+async def check_upload(
+    plane: LocalDataPlane,
+    connector: kumo_async.FileUploadConnector,
+    path: Path,
+    options: kumo_async.UploadOptions,
+    numbers: range,
+) -> kumo_async.KumoError | None:
+    """Upload a file that has the ids ``numbers`` as table ``t``, check the promise, and give the error if any."""
+    file_type = path.suffix[1:]
+    before = ids(plane, "t", file_type)
+    watch = _Watch()
+    try:
+        report = await connector.upload_async("t", path, options=options, observer=watch)
+    except kumo_async.KumoError as error:
+        _check_failure(plane, file_type, before, error, committing=bool(watch.commits))
+        return error
+    assert ids(plane, "t", file_type) == list(numbers)
+    assert report.rows == len(numbers)
+    assert plane.object_names(file_type) == [partition.name for partition in report.partitions]
+    return None
+
+
+def _check_failure(
+    plane: LocalDataPlane, file_type: str, before: list[int], error: kumo_async.KumoError, *, committing: bool
+) -> None:
+    assert len(str(error)) > 20
+    assert "X-Amz" not in str(error)
+    if ids(plane, "t", file_type) == before:
+        return
+    assert committing, f"the old table has gone before the commit: {error}"
+    assert "t" in (error.table or ""), error
+    # Of the old table, which could not be deleted whole:
+    said = "some of its partitions may be gone" in str(error)
+    visible = plane.object_names(file_type)
+    assert said or all(name in str(error) for name in visible), f"{visible} are visible, and the error does not say so"
