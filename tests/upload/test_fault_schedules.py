@@ -1,0 +1,151 @@
+"""Random schedules of faults, seeded and shrinking: the promise of `one_of_two` holds under each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, event, example, given, seed, settings
+from hypothesis import strategies as st
+
+import kumo_async
+from kumo_async.local import Answer, Disconnect, Fault, Garbage, LocalDataPlane, NoETag, Status, WrongETag
+from one_of_two import FORMATS, check_upload, write
+
+OLD, NEW = range(500), range(100_000, 106_000)
+WHOLE = kumo_async.UploadOptions()
+MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=30_000, max_attempts=3)
+#: Two parts: S3 takes none below 5 MiB but the last.
+PARTS = kumo_async.UploadOptions(part_size=5 * 1024**2, max_attempts=3)
+LARGE = range(100_000, 460_000)
+
+REFUSALS = [
+    Status(400),
+    Status(403, "AccessDenied"),
+    Status(404),
+    Status(422),
+    Status(307, headers={"Location": "http://127.0.0.1:1/"}),
+    Status(401),
+]
+PASSING = [
+    Status(500),
+    Status(503, "SlowDown", headers={"Retry-After": "0"}),
+    Status(429, headers={"Retry-After": "0"}),
+    Status(408),
+    Status(500, after_effect=True),
+    Status(504, after_effect=True),
+    Disconnect(),
+    Disconnect(after_effect=True),
+]
+BODIES = [Garbage(), Garbage(after_effect=True), Garbage(b""), Garbage(b"{}"), Garbage(b'{"is_valid": 7}')]
+PART_ANSWERS: list[Answer] = [
+    *REFUSALS,
+    *PASSING,
+    Status(403, "AccessDenied", "Request has expired"),
+    Status(400, "ExpiredToken"),
+    Status(400, "BadDigest"),
+    Status(404, "NoSuchUpload"),
+    Disconnect(after_bytes=1),
+    Disconnect(after_bytes=20_000),
+    NoETag(),
+    WrongETag(),
+]
+TIMES = st.sampled_from([1, 2, 4, None])
+PART_FAULTS = st.builds(
+    Fault, call=st.just("put_part"), answer=st.sampled_from(PART_ANSWERS), skip=st.integers(0, 5), times=TIMES
+)
+CONTROL_FAULTS = st.builds(
+    Fault,
+    call=st.sampled_from(["start", "complete", "delete", "validate", "list"]),
+    answer=st.sampled_from([*REFUSALS, *PASSING]),
+    skip=st.integers(0, 5),
+    times=TIMES,
+)
+#: What lies about what it did. It is kept to calls whose answer is more than yes or no, since of a service that says
+#: "deleted" and keeps the table no client can know.
+LYING_FAULTS = st.builds(
+    Fault, call=st.just("start"), answer=st.sampled_from(BODIES), skip=st.integers(0, 5), times=TIMES
+)
+SCHEDULES = st.lists(st.one_of(PART_FAULTS, CONTROL_FAULTS, LYING_FAULTS), max_size=4)
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kumo_async.service.retry.wait_before", lambda attempt, error: 0.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables to upload, written once."""
+    directory = tmp_path_factory.mktemp("files")
+    for file_type in FORMATS:
+        write(directory / f"old.{file_type}", OLD)
+        write(directory / f"new.{file_type}", NEW)
+        write(directory / f"large.{file_type}", LARGE)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def roots() -> Iterator[Path]:
+    """A directory for the planes of all examples."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+async def _try(
+    root: Path,
+    source: Path,
+    numbers: range,
+    options: kumo_async.UploadOptions,
+    before: kumo_async.UploadOptions | None,
+    schedule: list[Fault],
+    *,
+    removes: bool,
+) -> None:
+    file_type = source.suffix[1:]
+    with tempfile.TemporaryDirectory(dir=root) as directory:
+        async with LocalDataPlane(directory, delete_removes_partitions=removes) as plane:
+            async with kumo_async.KumoClient(plane.endpoint, plane.api_key) as client:
+                connector = kumo_async.FileUploadConnector(file_type, client=client)
+                if before is not None:
+                    await connector.upload_async("t", source.with_stem("old"), options=before)
+                for fault in schedule:
+                    plane.inject(fault)
+                error = await check_upload(plane, connector, source, options, numbers)
+        event("failed" if error else "whole")
+
+
+SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@seed(20_240_805)
+@settings(SETTINGS, max_examples=120)
+@given(
+    file_type=st.sampled_from(FORMATS),
+    options=st.sampled_from([MANY, kumo_async.UploadOptions(max_attempts=3)]),
+    before=st.sampled_from([None, WHOLE, kumo_async.UploadOptions(partition_threshold=0, partition_size=3_000)]),
+    schedule=SCHEDULES,
+    removes=st.booleans(),
+)
+@example("csv", MANY, WHOLE, [Fault(call="complete", answer=Disconnect(after_effect=True), times=None)], True)
+@example("csv", MANY, WHOLE, [Fault(call="delete", answer=Disconnect(after_effect=True), times=None)], True)
+def test_a_table_of_many_partitions(
+    files: Path,
+    roots: Path,
+    file_type: str,
+    options: kumo_async.UploadOptions,
+    before: kumo_async.UploadOptions | None,
+    schedule: list[Fault],
+    removes: bool,
+) -> None:
+    asyncio.run(_try(roots, files / f"new.{file_type}", NEW, options, before, schedule, removes=removes))
+
+
+@seed(20_240_805)
+@settings(SETTINGS, max_examples=15)
+@given(file_type=st.sampled_from(FORMATS), schedule=st.lists(st.one_of(PART_FAULTS, CONTROL_FAULTS), max_size=3))
+def test_an_object_of_two_parts(files: Path, roots: Path, file_type: str, schedule: list[Fault]) -> None:
+    asyncio.run(_try(roots, files / f"large.{file_type}", LARGE, PARTS, WHOLE, schedule, removes=True))
