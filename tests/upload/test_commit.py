@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -169,6 +170,28 @@ async def test_an_old_table_that_is_deleted_in_part_is_said_to_be(tmp_path: Path
         with pytest.raises(kumo_async.ServiceError, match="could not be deleted whole"):
             await connector.upload_async("numbers", path)
         assert "numbers" not in plane.object_names("parquet")
+
+
+async def test_no_deletion_of_an_old_partition_is_left_behind_by_an_error(tmp_path: Path, path: Path) -> None:
+    """One that the service carries out after the error could hit the table that comes next."""
+    async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:
+        client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
+        connector = kumo_async.FileUploadConnector("parquet", client=client)
+        await connector.upload_async("numbers", path, options=MANY)
+        slow = Arrival()
+        plane.inject(Fault(call="delete", name="*part_0002*", answer=Stall(slow)))
+        plane.inject(Fault(call="delete", name="*part_0003*", answer=Status(400), times=None))
+        task = asyncio.create_task(connector.delete_async("numbers"))
+        await slow.reached.wait()
+        while not [call for call in plane.calls if call.call == "delete" and call.status == 400]:
+            await anyio.lowlevel.checkpoint()
+        for _ in range(200):
+            await anyio.lowlevel.checkpoint()
+        assert not task.done()
+        slow.go.set()
+        with pytest.raises(kumo_async.ServiceError, match="could not be deleted whole"):
+            await task
+        assert plane.object_names("parquet") == ["numbers.parquet/part_0003.parquet"]
 
 
 async def test_what_cannot_be_taken_back_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -106,15 +107,16 @@ async def _try(
     removes: bool,
 ) -> None:
     file_type = source.suffix[1:]
-    with tempfile.TemporaryDirectory(dir=root) as directory:
-        async with LocalDataPlane(directory, delete_removes_partitions=removes) as plane:
-            async with kumo_async.KumoClient(plane.endpoint, plane.api_key) as client:
-                connector = kumo_async.FileUploadConnector(file_type, client=client)
-                if before is not None:
-                    await connector.upload_async("t", source.with_stem("old"), options=before)
-                for fault in schedule:
-                    plane.inject(fault)
-                error = await check_upload(plane, connector, source, options, numbers)
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(dir=root))
+        plane = await stack.enter_async_context(LocalDataPlane(directory, delete_removes_partitions=removes))
+        client = await stack.enter_async_context(kumo_async.KumoClient(plane.endpoint, plane.api_key))
+        connector = kumo_async.FileUploadConnector(file_type, client=client)
+        if before is not None:
+            await connector.upload_async("t", source.with_stem("old"), options=before)
+        for fault in schedule:
+            plane.inject(fault)
+        error = await check_upload(plane, connector, source, options, numbers)
         event("failed" if error else "whole")
 
 

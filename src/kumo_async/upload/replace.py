@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import anyio
 
-from ..errors import ServiceError, no_groups
+from ..errors import ServiceError
 from ..service.control import ControlPlane
 from ..shield import to_the_end
 from .plan import partition_name
@@ -95,7 +95,20 @@ async def _state(control: ControlPlane, connector: str, table: str) -> str | Non
 
 
 async def _delete_partitions(control: ControlPlane, connector: str, table: str, file_type: str, numbers: range) -> None:
-    with no_groups():
-        async with anyio.create_task_group() as group:
-            for number in numbers:
-                group.start_soon(control.delete_object, connector, partition_name(table, file_type, number))
+    """Delete some partitions at once; a failure is raised when all of them have been answered.
+
+    Raised before, it would cancel requests that the service may still carry out, on a table that came after.
+    """
+    failures: list[ServiceError] = []
+
+    async def delete(number: int) -> None:
+        try:
+            await control.delete_object(connector, partition_name(table, file_type, number))
+        except ServiceError as error:
+            failures.append(error)
+
+    async with anyio.create_task_group() as group:
+        for number in numbers:
+            group.start_soon(delete, number)
+    if failures:
+        raise failures[0]
