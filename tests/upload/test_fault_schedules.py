@@ -23,7 +23,7 @@ MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=30_000, ma
 PARTS = kumo_async.UploadOptions(part_size=5 * 1024**2, max_attempts=3)
 LARGE = range(100_000, 460_000)
 
-REFUSALS = [
+REFUSALS: list[Answer] = [
     Status(400),
     Status(403, "AccessDenied"),
     Status(404),
@@ -31,7 +31,7 @@ REFUSALS = [
     Status(307, headers={"Location": "http://127.0.0.1:1/"}),
     Status(401),
 ]
-PASSING = [
+PASSING: list[Answer] = [
     Status(500),
     Status(503, "SlowDown", headers={"Retry-After": "0"}),
     Status(429, headers={"Retry-After": "0"}),
@@ -41,7 +41,13 @@ PASSING = [
     Disconnect(),
     Disconnect(after_effect=True),
 ]
-BODIES = [Garbage(), Garbage(after_effect=True), Garbage(b""), Garbage(b"{}"), Garbage(b'{"is_valid": 7}')]
+BODIES: list[Answer] = [
+    Garbage(),
+    Garbage(after_effect=True),
+    Garbage(b""),
+    Garbage(b"{}"),
+    Garbage(b'{"is_valid": 7}'),
+]
 PART_ANSWERS: list[Answer] = [
     *REFUSALS,
     *PASSING,
