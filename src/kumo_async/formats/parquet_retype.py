@@ -149,14 +149,15 @@ def _regular(value: bytes, columns: Sequence[ColumnType]) -> bytes | None:
 
     try:
         embedded = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value, validate=True)))
+        if len(embedded) != len(columns):
+            return None
+        # Names that are no text are found only here, one by one.
+        fields = list(map(_regular_field, embedded, decide(embedded), columns))
+        if all(new.type.equals(old.type) for new, old in zip(fields, embedded, strict=True)):
+            return None
+        return base64.b64encode(pa.schema(fields, metadata=embedded.metadata).serialize().to_pybytes())
     except arrow_errors():
         return None
-    if len(embedded) != len(columns):
-        return None
-    fields = list(map(_regular_field, embedded, decide(embedded), columns))
-    if all(new.type.equals(old.type) for new, old in zip(fields, embedded, strict=True)):
-        return None
-    return base64.b64encode(pa.schema(fields, metadata=embedded.metadata).serialize().to_pybytes())
 
 
 def _regular_field(field: Any, embedded: ColumnType, column: ColumnType) -> Any:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kumo_async.formats import thrift
-from kumo_async.formats.parquet_columns import read_row_group
+from kumo_async.formats.parquet_metas import column_metas, sorting_of
+from kumo_async.formats.parquet_schema import ParquetError
+from kumo_async.formats.thrift import ThriftError
 
 if TYPE_CHECKING:
     from kumo_async.formats.parquet_footer import Footer
 
 __all__ = ["writer_settings"]
 
-_ENCODING_STATS = 13
-_DATA_PAGE_V2 = 3
-_MAX_STATS = 1000
-
-_DICTIONARY = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
-_CODECS = {"SNAPPY", "GZIP", "BROTLI", "ZSTD", "LZ4"}
+_WRITTEN = {"NONE", "SNAPPY", "GZIP", "BROTLI", "ZSTD"}
+_LZ4 = {"LZ4", "LZ4_RAW"}
 
 
-def writer_settings(footer: Footer, metadata: Any, schema: Any) -> dict[str, Any]:
+def writer_settings(footer: Footer, schema: Any) -> dict[str, Any]:
     """Return the arguments for `pyarrow.parquet.ParquetWriter` that make files like this one.
 
     The first row group speaks for all. Codecs that can only be read become Snappy, and the level of a codec, which no
@@ -28,21 +25,38 @@ def writer_settings(footer: Footer, metadata: Any, schema: Any) -> dict[str, Any
 
     Args:
         footer: The source's footer, with at least one row group that has rows.
-        metadata: The same footer as pyarrow's `FileMetaData`.
         schema: The Arrow schema that is to be written; each column has one leaf.
+
+    Raises:
+        ParquetError: The footer is damaged where it says so.
     """
     first = next(number for number, group in enumerate(footer.row_groups) if group.num_rows)
-    group = metadata.row_group(first)
-    leaves = {_leaf_path(field): group.column(position) for position, field in enumerate(schema)}
+    try:
+        return _settings(footer, first, [_leaf_path(field) for field in schema])
+    except ThriftError as error:
+        raise ParquetError(f"The footer is damaged: {error}") from error
+
+
+def _settings(footer: Footer, group: int, paths: list[str]) -> dict[str, Any]:
+    leaves = dict(zip(paths, column_metas(footer, group), strict=True))
     return {
         "version": "2.6",
-        "compression": {path: _codec(leaf.compression) for path, leaf in leaves.items()},
-        "use_dictionary": [path for path, leaf in leaves.items() if _DICTIONARY & set(leaf.encodings)],
-        "data_page_version": "2.0" if _has_pages_v2(footer, first) else "1.0",
+        "compression": {path: _codec(leaf.codec) for path, leaf in leaves.items()},
+        "use_dictionary": [path for path, leaf in leaves.items() if leaf.has_dictionary],
+        "data_page_version": "2.0" if any(leaf.has_pages_v2 for leaf in leaves.values()) else "1.0",
         "store_decimal_as_integer": any(e.scale is not None and e.physical_type in (1, 2) for e in footer.elements),
-        "sorting_columns": group.sorting_columns or None,
+        "sorting_columns": _sorting_columns(footer, group, len(paths)),
         "write_page_checksum": True,
     }
+
+
+def _sorting_columns(footer: Footer, group: int, leaves: int) -> list[Any] | None:
+    import pyarrow.parquet as pq
+
+    entries = sorting_of(footer, group)
+    if not all(0 <= entry.column < leaves for entry in entries):
+        return None
+    return [pq.SortingColumn(entry.column, entry.descending, entry.nulls_first) for entry in entries] or None
 
 
 def _leaf_path(field: Any) -> str:
@@ -53,17 +67,6 @@ def _leaf_path(field: Any) -> str:
 
 
 def _codec(name: str) -> str:
-    if name == "UNCOMPRESSED":
-        return "NONE"
-    return name if name in _CODECS else "SNAPPY"
-
-
-def _has_pages_v2(footer: Footer, group: int) -> bool:
-    raw = read_row_group(footer.data, footer.row_groups[group].described_at)
-    for column in raw.columns:
-        # Not all fields of a column's metadata are in `raw.metas`, so these are looked for once more.
-        meta, _ = thrift.scan(footer.data, column[3][2])
-        stats = thrift.structs(footer.data, meta, _ENCODING_STATS, _MAX_STATS)
-        if any(thrift.integer(footer.data, entry, 1, 0) == _DATA_PAGE_V2 for entry in stats):
-            return True
-    return False
+    if name in _LZ4:
+        return "LZ4"
+    return name if name in _WRITTEN else "SNAPPY"

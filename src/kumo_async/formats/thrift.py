@@ -20,6 +20,7 @@ from typing import TypeAlias
 from kumo_async.formats.thrift_skip import (
     BINARY,
     I16,
+    I32,
     I64,
     LIST,
     MAX_VARINT,
@@ -45,6 +46,7 @@ __all__ = [
     "binary",
     "changes",
     "integer",
+    "integers",
     "list_head",
     "scan",
     "splice",
@@ -177,15 +179,27 @@ def binaries(data: bytes, struct: Struct, field: int) -> list[bytes]:
     return values
 
 
+def integers(data: bytes, struct: Struct, field: int, limit: int) -> list[int]:
+    """Decode a list of numbers of 32 bits, empty where the field is not there.
+
+    Raises:
+        ThriftError: It is a list of something else, or no list, or has more than `limit` elements.
+    """
+    count, pos = _elements(data, struct, field, I32, limit)
+    values = []
+    for _ in range(count):
+        number, pos = varint(data, pos)
+        values.append((number >> 1) ^ -(number & 1))
+    return values
+
+
 def structs(data: bytes, struct: Struct, field: int, limit: int) -> list[Struct]:
     """Scan every struct of a list that is small enough to be held, empty where the field is not there.
 
     Raises:
         ThriftError: It is no list of structs, or has more than `limit` elements.
     """
-    count, pos = _elements(data, struct, field, STRUCT)
-    if count > limit:
-        raise ThriftError(f"The list at byte {pos} has {count} elements, more than the {limit} that are supported.")
+    count, pos = _elements(data, struct, field, STRUCT, limit)
     found = []
     for _ in range(count):
         element, pos = scan(data, pos)
@@ -193,13 +207,15 @@ def structs(data: bytes, struct: Struct, field: int, limit: int) -> list[Struct]
     return found
 
 
-def _elements(data: bytes, struct: Struct, field: int, kind: int) -> tuple[int, int]:
+def _elements(data: bytes, struct: Struct, field: int, kind: int, limit: int | None = None) -> tuple[int, int]:
     if field not in struct:
         return 0, 0
     outer, _, start, _ = struct[field]
     actual, count, pos = list_head(data, start) if outer == LIST else (0, 1, 0)
     if actual != kind and count:
         raise ThriftError(f"Field {field} at byte {start} is not a list of the expected type.")
+    if limit is not None and count > limit:
+        raise ThriftError(f"The list at byte {pos} has {count} elements, more than the {limit} that are supported.")
     return count, pos
 
 

@@ -80,7 +80,7 @@ async def check_uint64(file: SourceFile, footer: Footer, names: ColumnNames, col
         return
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
     pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names.new)))
-    for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, pages.metadata, leaves))):
+    for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves))):
         if not await to_thread.run_sync(pages.fits, group, names.new[leaf]):
             raise SourceError(
                 f"{file.path}: column {names.old[leaf]!r} is of type {columns[leaf].source} and has values over "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KumoError, SourceError
 from ..formats.arrow_errors import arrow_errors
 from ..formats.parquet import MAGIC, Footer
+from ..formats.parquet_metas import column_metas
 from .files import SourceFile
 
 if TYPE_CHECKING:
@@ -209,29 +210,20 @@ def _without_extensions(batch: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def uint64_to_check(footer: Footer, metadata: Any, leaves: Sequence[int]) -> Iterator[tuple[int, int]]:
+def uint64_to_check(footer: Footer, leaves: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Give the row groups and columns of uint64 whose statistics do not prove that all values fit into an int64.
 
     Args:
         footer: The file's footer.
-        metadata: The same as pyarrow's `FileMetaData`.
         leaves: Positions of the columns, all of which have one leaf, as all columns of the file have.
+
+    Raises:
+        ParquetError: If the footer is damaged there.
     """
     for number, group in enumerate(footer.row_groups):
-        if not group.num_rows:
-            continue
-        described = metadata.row_group(number)
-        for leaf in leaves:
-            statistics = described.column(leaf).statistics
-            if statistics is None or not _proves(statistics, described.column(leaf).num_values):
-                yield number, leaf
-
-
-def _proves(statistics: Any, values: int) -> bool:
-    if statistics.has_min_max:
-        # A writer that compared them as signed numbers has a smallest one that looks larger than the largest.
-        return bool(statistics.min <= statistics.max <= _MAX_INT64)
-    return bool(statistics.has_null_count and statistics.null_count == values)
+        if group.num_rows:
+            metas = column_metas(footer, number)
+            yield from ((number, leaf) for leaf in leaves if not metas[leaf].proves_within(_MAX_INT64))
 
 
 def _first_line(error: Exception) -> str:

@@ -30,7 +30,7 @@ def encoding_of(
     """
     pages = ParquetPages(file, whole_footer(footer, names.new))
     schema = target_schema(pages.schema)
-    settings = writer_settings(footer, pages.metadata, schema)
+    settings = writer_settings(footer, schema)
     if int96:
         settings["use_deprecated_int96_timestamps"] = True
     return Encoding(path=file.path, schema=schema, settings=settings, spool=spool), pages

@@ -1,0 +1,67 @@
+"""Columns that contradict themselves in the footer: refused, or uploaded as they are, and the process lives."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from parquet_edits import with_footer
+from parquet_files import load, read, write
+from parquet_uploads import joined, small
+
+import kumo_async
+from kumo_async.formats import thrift
+from kumo_async.formats.parquet_footer import KEY_VALUES
+from kumo_async.formats.parquet_metas import column_metas
+from kumo_async.local import LocalDataPlane
+
+Connector = kumo_async.FileUploadConnector
+
+TYPE, ENCODINGS, CODEC, STATISTICS, SIZE_STATISTICS = 1, 2, 4, 12, 16
+_HISTOGRAM_OF_FIVE = bytes([0x39, 5 << 4 | 6, 0, 0, 0, 0, 0, 0])
+LIES = {
+    "another physical type": {TYPE: thrift.write_integer(9)},
+    "no such codec": {CODEC: thrift.write_integer(9)},
+    "a codec that nobody has": {CODEC: thrift.write_integer(3)},
+    "levels that there are not": {SIZE_STATISTICS: _HISTOGRAM_OF_FIVE},
+    "a count of nulls that is no number": {STATISTICS: bytes([0x38, 1, 65, 0])},
+    "encodings that are no numbers": {ENCODINGS: bytes([1 << 4 | thrift.BINARY, 1, 65])},
+}
+
+
+def with_first_column(source: bytes, values: dict[int, bytes]) -> bytes:
+    """Change what the footer says of the first column of the first row group."""
+    return with_footer(source, thrift.changes(column_metas(load(source), 0)[0].fields, dict(values)))
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+@pytest.mark.parametrize("kind", [pa.uint32(), pa.uint64(), pa.int32()], ids=str)
+async def test_a_column_that_contradicts_itself(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path, lie: dict[int, bytes], kind: pa.DataType
+) -> None:
+    source = write(pa.table({"a": pa.array(range(2_000), kind)}), row_group_size=1_000)
+    path = tmp_path / "t.parquet"
+    path.write_bytes(with_first_column(source, lie))
+    try:
+        await parquet.upload_async("t", path, options=small(4_000, validate="full"))
+    except kumo_async.SourceError:
+        assert not plane.table_files("t", "parquet")
+    else:
+        assert joined(plane.table_files("t", "parquet"))["a"].to_pylist() == read(source)["a"].to_pylist()
+
+
+async def test_an_arrow_schema_whose_names_are_no_text_is_left_alone(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path
+) -> None:
+    source = write(pa.table({"zzz": pa.array(["x"] * 10, pa.large_string())}))
+    footer = load(source)
+    (key, value), *_ = footer.key_value_metadata
+    entries = thrift.structs(footer.data, footer.fields, KEY_VALUES, 10)
+    broken = base64.b64encode(base64.b64decode(value or b"").replace(b"zzz", b"\xff\xff\xff"))
+    path = tmp_path / "t.parquet"
+    path.write_bytes(with_footer(source, thrift.changes(entries[0], {2: thrift.write_binary(broken)})))
+    await parquet.upload_async("t", path)
+    assert key == b"ARROW:schema"
+    assert joined(plane.table_files("t", "parquet"))["zzz"].to_pylist() == ["x"] * 10
