@@ -182,3 +182,25 @@ async def test_memory_stays_within_the_formula(
     limit = (4 * encoders + 1) * unit + READ_AHEAD + BATCH_BYTES
     assert most <= limit < held
     assert UNIT_BYTES == 64 * 1024**2
+
+
+async def test_large_values_that_repeat_stay_within_the_formula(
+    write_parquet: WritesParquet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.parquet.processors", lambda: 1)
+    monkeypatch.setattr("kumo_async.sources.encode.UNIT_BYTES", 2 * 1024**2)
+    rows = 20_000
+    texts = pa.DictionaryArray.from_arrays(np.arange(rows) % 10, [f"{n}" * 10_000 for n in range(10)])
+    table = pa.table({"text": texts, "count": pa.array(range(rows), pa.uint32())})
+    path = write_parquet(table, row_group_size=rows, store_schema=False)
+    old = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(old)
+    pa.set_memory_pool(pool)
+    try:
+        async with open_source(path, "parquet", UploadOptions(spool_dir=tmp_path)) as source:
+            assert [partition.rows async for partition in source.partitions(None)] == [rows]
+        most = pool.max_memory()
+    finally:
+        pa.set_memory_pool(old)
+    # A batch may be larger than a unit here, and is then one.
+    assert most <= 5 * BATCH_BYTES + READ_AHEAD + BATCH_BYTES < rows * 10_000

@@ -190,6 +190,8 @@ def _remedy(source: Any) -> str:
         return "cast it to list<int8>"
     if is_list and (types.is_string(item) or types.is_large_string(item)):
         return "join it to one string, or give each item its own row in a second table"
+    if is_list and types.is_nested(item):
+        return "write it as JSON text, or give each item its own row in a second table"
     return "cast its items to integers or floats" if is_list else "cast it to string"
 
 

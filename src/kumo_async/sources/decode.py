@@ -7,7 +7,7 @@ batches come with the names and types that the footer's relabelling gave them. N
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["BATCH_BYTES", "ParquetPages", "uint64_to_check"]
 
-#: What a batch of rows may have decoded, in bytes, by what the footer tells of their size; at least one row.
+#: What a batch of rows may have decoded, in bytes, by what the footer tells of their size and what the first ones have;
+#: at least one row.
 BATCH_BYTES = 8 * 1024 * 1024
 _MOST_ROWS = 32 * 1024
+
+#: Rows that are decoded first of a row group whose values may be larger than its footer tells.
+_FIRST_ROWS = 32
 
 #: What the read buffers of all columns may have together, in bytes, and the bounds for one of them.
 _BUFFERS = 32 * 1024 * 1024
@@ -171,10 +175,13 @@ class ParquetPages:
         self, reader: Any, group: int, full: bool, threads: bool, columns: Sequence[str] | None
     ) -> Iterator[Any]:
         meta = self.metadata.row_group(group)
-        names = None if columns is None else list(columns)
+
+        def read(most: int) -> Any:
+            names = None if columns is None else list(columns)
+            return closing(reader.iter_batches(most, row_groups=[group], columns=names, use_threads=threads))
+
         rows = 0
-        batches = reader.iter_batches(_batch_rows(meta), row_groups=[group], columns=names, use_threads=threads)
-        with closing(batches):
+        with read(_batch_rows(meta, read)) as batches:
             for batch in batches:
                 if full:
                     batch.validate(full=True)
@@ -196,8 +203,19 @@ class ParquetPages:
         return f"row group {group}"
 
 
-def _batch_rows(meta: Any) -> int:
+def _batch_rows(meta: Any, read: Callable[[int], Any]) -> int:
+    """Say how many rows to decode at a time."""
     width = meta.total_byte_size / max(1, meta.num_rows)
+    rows = min(_rows_of(width), meta.num_rows)
+    # A large value that repeats is stored once, in a dictionary, and decoded as often as it is there.
+    if rows <= _FIRST_ROWS or rows * meta.total_byte_size <= BATCH_BYTES:
+        return max(1, rows)
+    with read(_FIRST_ROWS) as batches:
+        first = next(batches, None)
+    return rows if first is None or not first.num_rows else min(rows, _rows_of(first.nbytes / first.num_rows))
+
+
+def _rows_of(width: float) -> int:
     return max(1, min(_MOST_ROWS, int(BATCH_BYTES / max(1.0, width))))
 
 
