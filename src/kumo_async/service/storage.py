@@ -164,8 +164,8 @@ class _PartBody(aiohttp.Payload):
         agrees = None if self._digest is None else confirms(response.headers, self._digest.hexdigest())
         if agrees is False:
             words = (
-                "the storage's ETag is not the MD5 of what was sent, so other bytes arrived; if its ETags look like MD5s "
-                "and are none, use UploadOptions(verify_parts=False)"
+                "the storage's ETag is not the MD5 of what was sent, so other bytes arrived; if its ETags look like "
+                "MD5s and are none, use UploadOptions(verify_parts=False)"
             )
             raise AnswerError(Seen(broken=Break.DAMAGED, message=words))
         return StoredPart(response.headers["ETag"], verified=agrees is True)
