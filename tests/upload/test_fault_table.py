@@ -135,7 +135,9 @@ ROWS: list[Row] = [
     Row("complete", Garbage(after_effect=True), ONCE, (2, 2, 2), "new"),
     Row("complete", Garbage(), ONCE, (2, 2, 2), "none", "could not be committed"),
     Row("complete", Status(404, after_effect=True), ONCE, (2, 2, 2), "new"),
-    Row("complete", Status(404), ONCE, (2, 2, 2), "none", "404"),
+    # The service has forgotten the upload, so it is sent again.
+    Row("complete", Status(404), ONCE, (4, 4, 4), "new"),
+    Row("complete", Status(404), ALWAYS, (6, 6, 6), "none", "in each of 3 rounds"),
     Row("complete", Status(400), ONCE, (2, 2, 2), "none", "400"),
     Row("complete", Status(401), ONCE, (2, 2, 2), "none", "API key"),
     Row("complete", Status(422), ONCE, (2, 2, 2), "none", "422"),

@@ -85,3 +85,13 @@ async def test_what_cannot_be_verified_is_said(
     report = await parquet.upload_async("numbers", write_parquet(numbers), options=options)
     assert report.unverified_parts == report.to_dict()["unverified_parts"] == 1
     assert "not verifiable by MD5: 1 of 1 parts" in str(report)
+
+
+async def test_nothing_is_hashed_in_vain_and_all_again_once_etags_tell(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    plane.inject(Fault(call="put_part", answer=Encrypted()))
+    path = write_parquet(numbers)
+    async with parquet.client:
+        reports = [await parquet.upload_async("numbers", path) for _ in range(3)]
+    assert [report.unverified_parts for report in reports] == [1, 1, 0]

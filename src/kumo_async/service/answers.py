@@ -127,7 +127,8 @@ def _gone(seen: Seen) -> Verdict | None:
     """Return what is to be done where the object must be started anew, else None."""
     if seen.code == "RequestTimeTooSkewed":
         return Verdict.SKEWED
-    if seen.code == "ExpiredToken" or (seen.status == 403 and _expired(seen)):
+    # Some stores refuse what has run out with 400, in words of their own.
+    if seen.code == "ExpiredToken" or ((seen.status == 403 or seen.code == "AccessDenied") and _expired(seen)):
         return Verdict.EXPIRED
     return Verdict.RESTART if seen.code == "NoSuchUpload" else None
 

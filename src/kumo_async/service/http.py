@@ -107,16 +107,20 @@ def seen_of(error: BaseException, host: str) -> Seen:
 
 def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
     match error:
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+        case (
+            aiohttp.ClientConnectorCertificateError()
+            | ssl.SSLCertVerificationError()
+            | aiohttp.ServerFingerprintMismatch()
+        ):
             return Break.UNTRUSTED, _not_verified(error, host)
+        case aiohttp.ClientConnectorError(os_error=LineAddressError()):
+            return Break.UNUSABLE, f"the name {host} leads to a link-local address"
         case aiohttp.ClientConnectorDNSError():
             return Break.UNREACHED, f"the name {host} cannot be resolved"
         case aiohttp.ClientConnectorSSLError():
             return Break.UNREACHED, f"no TLS connection to {host}"
         case aiohttp.ClientProxyConnectionError():
             return Break.UNREACHED, f"no connection to the proxy on the way to {host}"
-        case aiohttp.ClientConnectorError(os_error=LineAddressError()):
-            return Break.UNUSABLE, f"the name {host} leads to a link-local address"
         case aiohttp.ClientConnectorError():
             return Break.UNREACHED, f"no connection to {host}: {error.os_error.strerror or 'refused'}"
         case aiohttp.ConnectionTimeoutError():
@@ -134,7 +138,7 @@ def server_time(response: aiohttp.ClientResponse) -> float | None:
     return http_date(response.headers.get("Date"))
 
 
-def _not_verified(error: Exception, host: str) -> str:
+def _not_verified(error: BaseException, host: str) -> str:
     cause = getattr(error, "certificate_error", error)
     reason = getattr(cause, "verify_message", None) or "it is not valid"
     return f"the TLS certificate of {host} cannot be verified: {reason}. If its authority is private, give ca_file="

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["PartDigest", "confirms"]
+__all__ = ["PartDigest", "md5_of"]
 
 #: Smaller blocks are hashed sooner than a thread is asked to.
 _WORTH_A_THREAD = 16 * 1024
@@ -32,16 +32,16 @@ class PartDigest:
         return self._md5.hexdigest()
 
 
-def confirms(headers: Mapping[str, str], md5: str) -> bool | None:
-    """Return whether a part's answer confirms its MD5, or None where its ETag does not tell.
+def md5_of(headers: Mapping[str, str]) -> str | None:
+    """Return the MD5 that a part's answer tells, or None where its ETag is none.
 
     An ETag is the MD5 unless the object is encrypted with a key of KMS or of the customer, or the store is not S3:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 
     Example:
-        >>> confirms({"ETag": '"5D41402ABC4B2A76B9719D911017C592"'}, "5d41402abc4b2a76b9719d911017c592")
-        True
-        >>> confirms({"ETag": '"0x8D4BCC2E4835CD0"'}, "5d41402abc4b2a76b9719d911017c592") is None
+        >>> md5_of({"ETag": '"5D41402ABC4B2A76B9719D911017C592"'})
+        '5d41402abc4b2a76b9719d911017c592'
+        >>> md5_of({"ETag": '"0x8D4BCC2E4835CD0"'}) is None
         True
     """
     named = {name.lower(): value for name, value in headers.items()}
@@ -50,4 +50,4 @@ def confirms(headers: Mapping[str, str], md5: str) -> bool | None:
     if "x-amz-server-side-encryption-customer-algorithm" in named:
         return None
     found = re.fullmatch(r'"?([0-9a-f]{32})"?', named.get("etag", "").strip().lower())
-    return None if found is None else found[1] == md5
+    return None if found is None else found[1]

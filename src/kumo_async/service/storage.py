@@ -18,7 +18,7 @@ from .addresses import is_link_local, is_loopback, is_odd_number
 from .answers import AnswerError, Break, Seen, s3_error
 from .clocks import url_life
 from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
-from .integrity import PartDigest, confirms
+from .integrity import PartDigest, md5_of
 from .messages import PartUrl
 from .stall import StallTimer, unsent
 
@@ -49,6 +49,8 @@ class PartStorage:
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
+        # A storage whose ETags are no MD5s is not worth the time that hashing takes, a second and more a GiB.
+        self._etags_tell = True
 
     async def put_part(
         self,
@@ -68,14 +70,15 @@ class PartStorage:
             read: Opens its bytes.
             on_sent: Told of progress; on failure what was told is taken back.
             stall_seconds: How long no byte may move.
-            verify: Whether its MD5 is compared with the ETag, where that is one.
+            verify: Whether its MD5 is compared with the ETag, where that is one. After an answer whose ETag was none,
+                parts are sent without, until an ETag is one again.
 
         Raises:
             AnswerError: If the storage did not take it.
             ServiceError: If the URL is not one that anything may be sent to.
             SourceChangedError: If the source does not give `size` bytes.
         """
-        body = _PartBody(size, read, on_sent, PartDigest() if verify else None)
+        body = _PartBody(size, read, on_sent, PartDigest() if verify and self._etags_tell else None)
         target = _checked(url)
         stall = StallTimer(stall_seconds, body.position)
         failure: AnswerError | None = None
@@ -88,6 +91,7 @@ class PartStorage:
             ):
                 if 200 <= response.status < 300 and response.headers.get("ETag"):
                     await read_text(response, _MOST_ERROR)
+                    self._etags_tell = md5_of(response.headers) is not None
                     return body.stored(response)
                 failure = await _refusal(response, url)
         except AnswerError as error:
@@ -161,14 +165,15 @@ class _PartBody(aiohttp.Payload):
         Raises:
             AnswerError: If that is not what was sent.
         """
-        agrees = None if self._digest is None else confirms(response.headers, self._digest.hexdigest())
-        if agrees is False:
+        told = md5_of(response.headers)
+        sent = None if self._digest is None else self._digest.hexdigest()
+        if told is not None and sent is not None and told != sent:
             words = (
                 "the storage's ETag is not the MD5 of what was sent, so other bytes arrived; if its ETags look like "
                 "MD5s and are none, use UploadOptions(verify_parts=False)"
             )
             raise AnswerError(Seen(broken=Break.DAMAGED, message=words))
-        return StoredPart(response.headers["ETag"], verified=agrees is True)
+        return StoredPart(response.headers["ETag"], verified=None not in (told, sent))
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Refuse: a part is never held as text."""
