@@ -65,3 +65,29 @@ async def test_an_arrow_schema_whose_names_are_no_text_is_left_alone(
     await parquet.upload_async("t", path)
     assert key == b"ARROW:schema"
     assert joined(plane.table_files("t", "parquet"))["zzz"].to_pylist() == ["x"] * 10
+
+
+@pytest.mark.parametrize("kind", [pa.uint32(), pa.uint64(), pa.int64()], ids=str)
+async def test_full_validation_compares_pages_with_their_checksums(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path, kind: pa.DataType
+) -> None:
+    table = pa.table({"a": pa.array(range(2_000), kind)})
+    source = bytearray(write(table, use_dictionary=False, compression="none", write_page_checksum=True))
+    source[1_000] ^= 1
+    path = tmp_path / "t.parquet"
+    path.write_bytes(source)
+    with pytest.raises(kumo_async.SourceError, match=r"column 'a' of row group 0"):
+        await parquet.upload_async("t", path, options=small(None, validate="full"))
+    assert not plane.table_files("t", "parquet")
+
+
+async def test_full_validation_does_not_believe_statistics(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path
+) -> None:
+    statistics = bytes([0x58, 8, *bytes(8), 0x18, 8, *bytes(8), 0])
+    source = write(pa.table({"a": pa.array([1, 2**64 - 1], pa.uint64())}))
+    path = tmp_path / "t.parquet"
+    path.write_bytes(with_first_column(source, {STATISTICS: statistics}))
+    with pytest.raises(kumo_async.SourceError, match=r"has values over 2\^63 - 1 in row group 0"):
+        await parquet.upload_async("t", path, options=small(None, validate="full"))
+    assert not plane.table_files("t", "parquet")

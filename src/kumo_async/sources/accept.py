@@ -63,14 +63,19 @@ def _warnings(columns: Iterable[ColumnType]) -> list[str]:
     return [f"Columns of types that Kumo does not take were cast, every value kept: {listed}{more}."]
 
 
-async def check_uint64(file: SourceFile, footer: Footer, names: ColumnNames, columns: Sequence[ColumnType]) -> None:
+async def check_uint64(
+    file: SourceFile, footer: Footer, names: ColumnNames, columns: Sequence[ColumnType], options: UploadOptions
+) -> None:
     """Check that the values of columns of uint64 fit into an int64: by the statistics, else by reading them.
+
+    With `validate="full"` statistics are not believed, and all values are read.
 
     Args:
         file: The open file.
         footer: Its own footer.
         names: Its columns' names.
         columns: What becomes of them.
+        options: What the user asked for.
 
     Raises:
         SourceError: If some do not, with the row group.
@@ -79,8 +84,9 @@ async def check_uint64(file: SourceFile, footer: Footer, names: ColumnNames, col
     if not leaves:
         return
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
+    proofs = options.validate == "fast"
     pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names.new)))
-    for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves))):
+    for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves, proofs=proofs))):
         if not await to_thread.run_sync(pages.fits, group, names.new[leaf]):
             raise SourceError(
                 f"{file.path}: column {names.old[leaf]!r} is of type {columns[leaf].source} and has values over "

@@ -228,12 +228,13 @@ def _without_extensions(batch: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def uint64_to_check(footer: Footer, leaves: Sequence[int]) -> Iterator[tuple[int, int]]:
+def uint64_to_check(footer: Footer, leaves: Sequence[int], *, proofs: bool) -> Iterator[tuple[int, int]]:
     """Give the row groups and columns of uint64 whose statistics do not prove that all values fit into an int64.
 
     Args:
         footer: The file's footer.
         leaves: Positions of the columns, all of which have one leaf, as all columns of the file have.
+        proofs: Whether statistics are believed.
 
     Raises:
         ParquetError: If the footer is damaged there.
@@ -241,7 +242,7 @@ def uint64_to_check(footer: Footer, leaves: Sequence[int]) -> Iterator[tuple[int
     for number, group in enumerate(footer.row_groups):
         if group.num_rows:
             metas = column_metas(footer, number)
-            yield from ((number, leaf) for leaf in leaves if not metas[leaf].proves_within(_MAX_INT64))
+            yield from ((number, leaf) for leaf in leaves if not (proofs and metas[leaf].proves_within(_MAX_INT64)))
 
 
 def _first_line(error: Exception) -> str:

@@ -44,7 +44,7 @@ def page_units(most: int, *, pages: ParquetPages, groups: Iterable[int], full: b
 
 
 def _tables(most: int, pages: ParquetPages, groups: Iterable[int], full: bool, threads: bool) -> Iterator[Any]:
-    reader = pages.open()
+    reader = pages.open(checksums=full)
     for group in groups:
         yield from _cut(most, pages.batches(reader, group, full=full, threads=threads))
 

@@ -81,7 +81,7 @@ class ParquetSource:
             start = file.size - _TAIL - length
             data = await file.read(start, length)
             footer, names, types = await to_thread.run_sync(_look, file, data, start, options)
-            await check_uint64(file, footer, names, types.columns)
+            await check_uint64(file, footer, names, types.columns, options)
         return cls(file, footer, names, types, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
