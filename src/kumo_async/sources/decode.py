@@ -205,10 +205,10 @@ class ParquetPages:
 
 def _batch_rows(meta: Any, read: Callable[[int], Any]) -> int:
     """Say how many rows to decode at a time."""
-    width = meta.total_byte_size / max(1, meta.num_rows)
-    rows = min(_rows_of(width), int(meta.num_rows))
+    size, total = int(meta.total_byte_size), int(meta.num_rows)
+    rows = min(_rows_of(size / max(1, total)), total)
     # A large value that repeats is stored once, in a dictionary, and decoded as often as it is there.
-    if rows <= _FIRST_ROWS or rows * meta.total_byte_size <= BATCH_BYTES:
+    if rows <= _FIRST_ROWS or rows * size <= BATCH_BYTES:
         return max(1, rows)
     with read(_FIRST_ROWS) as batches:
         first = next(batches, None)
