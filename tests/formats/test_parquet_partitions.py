@@ -222,6 +222,18 @@ def test_pandas_metadata_is_renamed_by_position() -> None:
     assert json.loads(renamed or b"") == document | {"columns": new, "index_columns": ["i", {"kind": "range"}]}
 
 
+def test_labels_of_several_levels_become_one_level_of_new_names() -> None:
+    frame = pd.DataFrame(
+        [[1, 2], [3, 4]], columns=pd.MultiIndex.from_tuples([("u", "p"), ("u", "q")], names=["x", "y"])
+    )
+    sink = io.BytesIO()
+    frame.to_parquet(sink)
+    (part,) = cut(sink.getvalue(), 1 << 20, ["u_p", "u_q"])
+    found = pd.read_parquet(io.BytesIO(part))
+    assert list(found.columns) == ["u_p", "u_q"]
+    assert found.to_numpy().tolist() == [[1, 2], [3, 4]]
+
+
 @pytest.mark.parametrize("labels", [[1.5, 2.5], [-1, 2], pd.to_datetime(["2024-01-01", "2024-02-01"])])
 def test_labels_that_are_no_text_become_the_new_names(labels: Any) -> None:
     table = pa.Table.from_pandas(pd.DataFrame([[1, 2], [3, 4]], columns=labels))

@@ -77,6 +77,7 @@ def _renamed_pandas(value: bytes, old: Sequence[str], new: Sequence[str]) -> byt
     if isinstance(index := document.get("index_columns"), list):
         names = dict(zip(reversed(old), reversed(new), strict=True))
         document["index_columns"] = [names.get(entry, entry) if isinstance(entry, str) else entry for entry in index]
+    _one_level(document)
     _name_labels(document.get("column_indexes"))
     return json.dumps(document).encode()
 
@@ -90,6 +91,15 @@ def _rename_columns(columns: list[Any], old: Sequence[str], new: Sequence[str]) 
         field = column.get("field_name", column.get("name")) if isinstance(column, dict) else None
         if isinstance(field, str) and waiting.get(field):
             _rename_column(column, field, waiting[field].popleft())
+
+
+def _one_level(document: dict[str, Any]) -> None:
+    # With several levels pandas takes each name for a tuple of labels, which a renamed one is not.
+    levels = document.get("column_indexes")
+    if isinstance(levels, list) and len(levels) > 1:
+        del levels[1:]
+        if isinstance(levels[0], dict):
+            levels[0].update(name=None, field_name=None, metadata=None)
 
 
 def _name_labels(indexes: Any) -> None:
