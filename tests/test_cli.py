@@ -126,7 +126,7 @@ def test_each_help_has_an_example_and_no_option_for_the_workspace_key(run: Run, 
     assert f"Example: kumo-async {command}" in shown
     assert "--verbose" in shown
     # Others on this machine can see the arguments of a process.
-    assert "KEY" not in re.sub("KUMO_API_KEY", "", shown)
+    assert command == "serve" or "KEY" not in re.sub("KUMO_API_KEY", "", shown)
     assert ("--ca-file" in shown) == (command not in ("demo", "serve"))
 
 
@@ -325,7 +325,8 @@ def test_broken_pipe_is_silent(run: Run, served: dict[str, str]) -> None:
 
 
 def test_serve_answers_until_it_is_told_to_stop(run: Run, env: dict[str, str], tmp_path: Path) -> None:
-    with serving(env, "--root", "served") as (process, told):
+    with serving(env, "--root", "served", "--api-key", "local:mine") as (process, told):
+        assert told["api_key"] == "local:mine"
         assert told["root"] == "served"
         client = kumo_async.KumoClient(told["endpoint"], told["api_key"])
         connector = kumo_async.FileUploadConnector("csv", client=client)
@@ -343,6 +344,7 @@ def test_serve_refuses_other_keys_and_a_port_in_use(
     with serving(env, "--key-file", str(tmp_path / "key")) as (process, told):
         monkeypatch.setenv("KUMO_API_KEY", "local:wrong")
         assert told["api_key"] == "local:right"
+        assert "Leave one out" in run("serve", "--api-key", "a", "--key-file", "b", code=1).stderr
         stderr = run("ls", "--url", told["endpoint"], code=1).stderr
         assert "does not accept the API key" in stderr
         assert "local:wrong" not in stderr

@@ -14,7 +14,7 @@ from ..recovery import recover_uploads, unfinished_uploads
 from ..report import UnfinishedUpload, format_bytes
 from .border import FAILED
 from .output import cell, escaped, new_table, print_json, stdout_console
-from .tables import AsJson, Url
+from .tables import AsJson, CaFile, Url
 
 __all__ = ["recover"]
 
@@ -33,6 +33,7 @@ def recover(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
     url: Url = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Finish uploads from this machine whose process died in their commit, and list those that can be resumed.
@@ -44,7 +45,7 @@ def recover(
     if found and not only_list:
         if discard:
             _confirm(len(found), yes=yes)
-        client = KumoClient(url=url)
+        client = KumoClient(url=url, ca_file=ca_file)
         others = [each for each in found if each.endpoint != client.endpoint]
         found = recover_uploads(name, discard=discard, client=client)
         if others:

@@ -35,7 +35,7 @@ from .file_options import (
 )
 from .output import cell, escaped, new_table, on_terminal, print_json, stdout_console
 
-__all__ = ["AsJson", "Url", "delete", "head", "ls", "show", "upload"]
+__all__ = ["AsJson", "CaFile", "Url", "delete", "head", "ls", "show", "upload"]
 
 
 class FileType(StrEnum):
