@@ -210,7 +210,12 @@ class Journals:
 
 def head_of(endpoint: str, plan: UploadPlan, file: SourceFile, options: UploadOptions) -> Head:
     """Return which upload this is."""
-    deciding = {"version": __version__, "csv": asdict(options.csv), "on_unsupported": options.on_unsupported}
+    deciding = {
+        "version": __version__,
+        "csv": asdict(options.csv),
+        "on_unsupported": options.on_unsupported,
+        "convert": options.convert,
+    }
     return Head(
         format=FORMAT,
         id="",
@@ -225,7 +230,7 @@ def head_of(endpoint: str, plan: UploadPlan, file: SourceFile, options: UploadOp
         mtime_ns=file.status.st_mtime_ns,
         ctime_ns=file.status.st_ctime_ns,
         partition_size=plan.partition_size,
-        arguments=sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest(),
+        arguments=sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest(),
     )
 
 
