@@ -64,6 +64,7 @@ class Rclone:
 
     def start(self) -> None:
         """Start it, on the port that it had before if it had one, and wait until it takes connections."""
+        self.kill()
         for _ in range(_TRIES if not self.port else 1):
             port = self.port or _free_port()
             if self._start(port):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp.connector
 import anyio
 import pytest
 import trustme
@@ -47,8 +46,6 @@ def server_tls(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    # aiohttp makes its own context when it is imported, which may have been long ago.
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", ssl.create_default_context(cafile=str(file)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -167,14 +164,13 @@ async def test_a_stalled_line_that_goes_on_does_no_harm(lines: Lines, tmp_path: 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 async def test_a_line_that_stalls_for_good_is_given_up_and_another_one_taken(
-    lines: Lines, tmp_path: Path, direction: str, monkeypatch: pytest.MonkeyPatch
+    lines: Lines, tmp_path: Path, direction: str
 ) -> None:
-    monkeypatch.setattr("kumo_async.service.http.STALL_SECONDS", 0.3)
-    monkeypatch.setattr("kumo_async.service.storage.STALL_SECONDS", 0.3)
+    options = replace(ONE, stall_timeout=0.3)
     each = Break(STALL, direction, 60)  # type: ignore[arg-type]
     lines.parts.breaks.append(each)
     path = write(tmp_path / "t.parquet", ROWS)
-    assert await check_upload(lines.plane, lines.connector("parquet"), path, ONE, ROWS) is None
+    assert await check_upload(lines.plane, lines.connector("parquet"), path, options, ROWS) is None
     assert each.reached.is_set()
     assert not each.go.is_set()
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pyarrow as pa
 import pytest
 from aiohttp import web
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, LocalDataPlane, WrongETag
+from kumo_async.service import http, integrity, storage
 
 WritesParquet = Callable[..., Path]
 
@@ -95,3 +100,43 @@ async def test_nothing_is_hashed_in_vain_and_all_again_once_etags_tell(
     async with parquet.client:
         reports = [await parquet.upload_async("numbers", path) for _ in range(3)]
     assert [report.unverified_parts for report in reports] == [1, 1, 0]
+
+
+async def test_an_answer_that_is_faster_than_the_hash_waits_for_it(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    class Slow(integrity.PartDigest):
+        def update(self, block: bytes | memoryview) -> asyncio.Future[Any] | None:
+            copy = bytes(block)
+
+            def work() -> None:
+                if len(copy) < 512 * 1024:  # the last block: no other is smaller
+                    answered.wait()
+                self._md5.update(copy)
+
+            return asyncio.get_running_loop().run_in_executor(None, work)
+
+    async def read_text(response: aiohttp.ClientResponse, most: int) -> str:
+        text = await http.read_text(response, most)
+        asyncio.get_running_loop().call_soon(answered.set)
+        return text
+
+    monkeypatch.setattr(storage, "PartDigest", Slow)
+    monkeypatch.setattr(storage, "read_text", read_text)
+    sent: list[int] = []
+
+    class Meter:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.BytesSent):
+                sent.append(event.count)
+
+    report = await parquet.upload_async("numbers", write_parquet(numbers), observer=Meter())
+    assert report.unverified_parts == 0
+    assert sum(sent) == report.bytes
+    assert [call.call for call in plane.calls].count("put_part") == 1

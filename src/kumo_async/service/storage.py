@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -92,7 +93,7 @@ class PartStorage:
                 if 200 <= response.status < 300 and response.headers.get("ETag"):
                     await read_text(response, _MOST_ERROR)
                     self._etags_tell = md5_of(response.headers) is not None
-                    return body.stored(response)
+                    return await body.stored(response)
                 failure = await _refusal(response, url)
         except AnswerError as error:
             failure = error
@@ -122,6 +123,7 @@ class _PartBody(aiohttp.Payload):
         self._sent = 0
         self._digest = digest
         self._writer: StreamWriter | None = None
+        self._ended = asyncio.Event()
         self.error: KumoError | None = None
 
     @property
@@ -142,6 +144,7 @@ class _PartBody(aiohttp.Payload):
         del content_length
         self.take_back()
         self._digest = None if self._digest is None else PartDigest()
+        self._ended.clear()
         try:
             stream = self._writer = cast(StreamWriter, writer)
             reusable = _hold_nothing(stream)
@@ -158,13 +161,19 @@ class _PartBody(aiohttp.Payload):
             # aiohttp turns what a body raises into a connection error; the reason is kept for put_part.
             self.error = error
             raise
+        finally:
+            self._ended.set()
 
-    def stored(self, response: aiohttp.ClientResponse) -> StoredPart:
+    async def stored(self, response: aiohttp.ClientResponse) -> StoredPart:
         """Return what the storage says that it stored.
 
         Raises:
             AnswerError: If that is not what was sent.
         """
+        # A quick storage answers while the last block, which it has, is still being hashed here.
+        await self._ended.wait()
+        if self._sent != self._size:
+            raise AnswerError(Seen(broken=Break.LOST, message="the storage answered before it had the whole part"))
         told = md5_of(response.headers)
         sent = None if self._digest is None else self._digest.hexdigest()
         if told is not None and sent is not None and told != sent:
