@@ -120,10 +120,10 @@ class _PartBody(aiohttp.Payload):
         self._size = size
         self._read = read
         self._on_sent = on_sent
-        self._sent = 0
+        self._given = self._sent = 0
         self._digest = digest
+        self._hashing: asyncio.Future[object] | None = None
         self._writer: StreamWriter | None = None
-        self._ended = asyncio.Event()
         self.error: KumoError | None = None
 
     @property
@@ -144,25 +144,24 @@ class _PartBody(aiohttp.Payload):
         del content_length
         self.take_back()
         self._digest = None if self._digest is None else PartDigest()
-        self._ended.clear()
+        self._given = 0
         try:
             stream = self._writer = cast(StreamWriter, writer)
             reusable = _hold_nothing(stream)
             async with aclosing(self._read()) as blocks:
                 async for block in blocks:
-                    hashed = None if self._digest is None else self._digest.update(block)
+                    self._hashing = None if self._digest is None else self._digest.update(block)
+                    self._given += len(block)
                     await stream.write(block if reusable else bytes(block), drain=False)
                     await stream.drain()
-                    if hashed is not None:
-                        await hashed
-                    self._sent += len(block)
-                    self._on_sent(len(block))
+                    self._tell(self._given)
+                    if self._hashing is not None:
+                        # A quick storage has answered by now, which makes aiohttp end the writing, but not this.
+                        await asyncio.shield(self._hashing)
         except KumoError as error:
             # aiohttp turns what a body raises into a connection error; the reason is kept for put_part.
             self.error = error
             raise
-        finally:
-            self._ended.set()
 
     async def stored(self, response: aiohttp.ClientResponse) -> StoredPart:
         """Return what the storage says that it stored.
@@ -170,10 +169,11 @@ class _PartBody(aiohttp.Payload):
         Raises:
             AnswerError: If that is not what was sent.
         """
-        # A quick storage answers while the last block, which it has, is still being hashed here.
-        await self._ended.wait()
-        if self._sent != self._size:
+        if self._given != self._size:
             raise AnswerError(Seen(broken=Break.LOST, message="the storage answered before it had the whole part"))
+        if self._hashing is not None:
+            await self._hashing
+        self._tell(self._size)
         told = md5_of(response.headers)
         sent = None if self._digest is None else self._digest.hexdigest()
         if told is not None and sent is not None and told != sent:
@@ -188,6 +188,11 @@ class _PartBody(aiohttp.Payload):
         """Refuse: a part is never held as text."""
         del encoding, errors
         raise TypeError("A part's body is a stream of bytes.")
+
+    def _tell(self, sent: int) -> None:
+        if sent > self._sent:
+            self._on_sent(sent - self._sent)
+            self._sent = sent
 
     def take_back(self) -> None:
         """Tell the observer that what was sent so far does not count."""
