@@ -45,12 +45,16 @@ class Run:
 
 @contextlib.contextmanager
 def serving(kind: str, data: Path) -> Iterator[Server]:
-    """Start a server, ``"drop"`` or ``"local"``, and stop it in the end; what ``"local"`` keeps is removed."""
+    """Start a server and stop it in the end.
+
+    It is a store that drops every byte (``"drop"``), one that computes ETags before that (``"md5"``), or the embedded
+    data plane (``"local"``), of which what it keeps is removed.
+    """
     with contextlib.ExitStack() as stack:
         if kind == "local":
             command = [str(_HERE / "plane.py"), str(stack.enter_context(scratch(data)))]
         else:
-            command = [str(_HERE / "store.py")]
+            command = [str(_HERE / "store.py"), *(["--md5"] if kind == "md5" else [])]
         pipe = subprocess.PIPE
         process = stack.enter_context(subprocess.Popen([sys.executable, *command], stdin=pipe, stdout=pipe))
         assert process.stdin is not None

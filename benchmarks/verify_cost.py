@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _upload(data: Path, path: Path, verify: bool) -> Run:
-    with serving("drop", data) as server:
+    with serving("md5", data) as server:
         read_once(path)
         tuning: dict[str, Any] = {
             "url": server.endpoint,

@@ -176,3 +176,28 @@ def test_tpch_with_newlines_in_its_comments(tmp_path: Path) -> None:
     assert len(rows) == 3_001
     for size in (None, 1_000, 77_777):
         check_detected(path, size)
+
+
+@pytest.mark.parametrize("delimiter", [",", "|"])
+def test_text_like_that_of_tpcds(tmp_path: Path, delimiter: str) -> None:
+    """Sparse records as in TPC-DS's item and customer, with names and descriptions that run over lines."""
+    names = [
+        "i_item_sk",
+        "i_rec_start_date",
+        "i_item_desc",
+        "i_current_price",
+        "c_preferred_cust_flag",
+        "c_birth_country",
+    ]
+    path = tmp_path / "item.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(names)
+        for number in range(3_000):
+            text = f'Powers, {number}" long |\nthat "is" to say;\r\nvery' * (number % 4)
+            country = ["", "C\u00d4TE D'IVOIRE", "TRINIDAD, AND TOBAGO"][number % 3]
+            writer.writerow(
+                [f"{number:09}", "", text, f"{number / 7:.2f}", "YN"[number % 2] * (number % 5 > 0), country]
+            )
+    for size in (None, 1_000, 50_001):
+        check_detected(path, size)
