@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kumo_async.upload.journal_files import LockedFile
+from kumo_async.upload.journaling import Journal
 
 
 class DeathError(Exception):
@@ -27,8 +28,13 @@ def dying_after(records: int) -> Iterator[None]:
         if count == records:
             raise DeathError
 
+    def release(journal: Journal) -> None:  # the dead tidy nothing up; only their locks go
+        if journal._file is not None:
+            journal._file.close()
+
     with pytest.MonkeyPatch.context() as patch, pytest.raises(DeathError):  # noqa: PT012
         patch.setattr(LockedFile, "append", counted)
+        patch.setattr(Journal, "close", release)
         yield
 
 

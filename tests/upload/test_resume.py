@@ -68,6 +68,15 @@ async def test_what_is_stored_is_not_sent_again(
     assert list(journals.iterdir()) == []
 
 
+async def test_an_upload_that_stored_nothing_leaves_no_journal(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path
+) -> None:
+    plane.inject(Fault(call="put_part", answer=Status(403), times=None))
+    with pytest.raises(kumo_async.UploadError):
+        await parquet.upload_async("numbers", path, options=THREE)
+    assert list(journals.iterdir()) == []
+
+
 @pytest.mark.parametrize("change", ["touched", "replaced", "other size", "other arguments", "told not to"])
 async def test_all_is_sent_again_where_it_is_not_the_same(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path, change: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 __all__ = ["is_link_local", "is_loopback", "is_odd_number"]
@@ -58,10 +59,8 @@ def is_odd_number(host: str) -> bool:
 
 
 def _address(host: str) -> _Address | None:
-    try:
+    with suppress(ValueError):
         return ip_address(host)
-    except ValueError:
-        pass
     try:
         # The C library's own reading, since that is what a connection would go by.
         return IPv4Address(socket.inet_aton(host.rstrip(".")))

@@ -104,9 +104,18 @@ class Journal:
             await to_thread.run_sync(_remove_locked, file)
 
     def close(self) -> None:
-        """Leave the journal to whoever uploads the table next."""
+        """Leave the journal to whoever uploads the table next; one that tells of nothing is removed."""
+        if self._file is None:
+            return
+        if self.state.phase is Phase.SENDING and not self.state.stored:
+            _remove(self._file.path)
+        self._file.close()
+
+    async def leave(self) -> None:
+        """Do what `close` does, off the event loop, whatever cancels."""
         if self._file is not None:
-            self._file.close()
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self.close)
 
     def _others(self) -> list[Interrupted]:
         if self._folder is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import anyio
@@ -124,8 +124,10 @@ async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, ag
             if done is not None and resume:
                 return _report(source, plan, done, time.monotonic() - begin)
             journal = await journals.claim(head, resume=resume)
-        with closing(journal):
+        try:
             await _send_and_commit(transfer, journals, journal, source, plan)
+        finally:
+            await journal.leave()
         return _report(source, plan, journal, time.monotonic() - begin)
 
 
