@@ -84,7 +84,8 @@ def run_python(script: str, *arguments: str, environment: Mapping[str, str] | No
         [sys.executable, str(_HERE / script), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
+        # As pip does when it installs a package, the first run compiles what is imported; the measured ones read it.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})},
         text=True,
     )
     before = _children_cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from aiohttp import web
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, LocalDataPlane, WrongETag
-from kumo_async.service import http, integrity, storage
+from kumo_async.service import http, storage
+from kumo_async.service.integrity import PartDigest
 
 WritesParquet = Callable[..., Path]
 
@@ -92,14 +94,62 @@ async def test_what_cannot_be_verified_is_said(
     assert "not verifiable by MD5: 1 of 1 parts" in str(report)
 
 
-async def test_nothing_is_hashed_in_vain_and_all_again_once_etags_tell(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+async def test_nothing_is_hashed_in_vain_and_every_etag_that_tells_is_compared(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plane.inject(Fault(call="put_part", answer=Encrypted()))
+    digests: list[PartDigest] = []
+
+    class Noted(PartDigest):
+        def __init__(self) -> None:
+            super().__init__()
+            digests.append(self)
+
+    monkeypatch.setattr(storage, "PartDigest", Noted)
+    plane.inject(Fault(call="put_part", answer=Encrypted(), times=2))
     path = write_parquet(numbers)
     async with parquet.client:
         reports = [await parquet.upload_async("numbers", path) for _ in range(3)]
     assert [report.unverified_parts for report in reports] == [1, 1, 0]
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("before", [None, "an MD5", "no MD5"], ids=str)
+async def test_an_etag_of_other_bytes_is_noticed_whatever_the_last_one_was(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    before: str | None,
+) -> None:
+    path = write_parquet(numbers)
+    async with parquet.client:
+        if before is not None:
+            if before == "no MD5":
+                plane.inject(Fault(call="put_part", answer=Encrypted()))
+            await parquet.upload_async("other", path)
+        plane.inject(Fault(call="put_part", answer=WrongETag()))
+        report = await parquet.upload_async("numbers", path)
+    assert report.unverified_parts == 0
+    assert [call.call for call in plane.calls].count("put_part") == (2 if before is None else 3)
+
+
+async def test_a_part_that_cannot_be_read_again_to_be_compared_is_an_error(
+    parquet: kumo_async.FileUploadConnector, numbers: pa.Table, write_parquet: WritesParquet
+) -> None:
+    path = write_parquet(numbers)
+
+    class Meddler:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.BytesSent):
+                os.truncate(path, 100)
+
+    with pytest.raises(kumo_async.SourceChangedError):
+        await parquet.upload_async("numbers", path, observer=Meddler())
+    assert await parquet.table_names_async() == []
 
 
 async def test_an_answer_that_is_faster_than_the_hash_waits_for_it(
@@ -111,7 +161,7 @@ async def test_an_answer_that_is_faster_than_the_hash_waits_for_it(
 ) -> None:
     answered = threading.Event()
 
-    class Slow(integrity.PartDigest):
+    class Slow(PartDigest):
         def update(self, block: bytes | memoryview) -> asyncio.Future[Any] | None:
             copy = bytes(block)
 
@@ -127,8 +177,6 @@ async def test_an_answer_that_is_faster_than_the_hash_waits_for_it(
         asyncio.get_running_loop().call_soon(answered.set)
         return text
 
-    monkeypatch.setattr(storage, "PartDigest", Slow)
-    monkeypatch.setattr(storage, "read_text", read_text)
     sent: list[int] = []
 
     class Meter:
@@ -136,7 +184,12 @@ async def test_an_answer_that_is_faster_than_the_hash_waits_for_it(
             if isinstance(event, kumo_async.BytesSent):
                 sent.append(event.count)
 
-    report = await parquet.upload_async("numbers", write_parquet(numbers), observer=Meter())
+    async with parquet.client:
+        # Only once an ETag was an MD5, parts are hashed on their way.
+        await parquet.upload_async("first", write_parquet(numbers))
+        monkeypatch.setattr(storage, "PartDigest", Slow)
+        monkeypatch.setattr(storage, "read_text", read_text)
+        report = await parquet.upload_async("numbers", write_parquet(numbers), observer=Meter())
     assert report.unverified_parts == 0
     assert sum(sent) == report.bytes
-    assert [call.call for call in plane.calls].count("put_part") == 1
+    assert [call.call for call in plane.calls].count("put_part") == 2

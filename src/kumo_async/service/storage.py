@@ -50,8 +50,9 @@ class PartStorage:
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
-        # A storage whose ETags are no MD5s is not worth the time that hashing takes, a second and more a GiB.
-        self._etags_tell = True
+        # Hashing takes a second and more a GiB, so nothing is hashed on its way before an ETag was an MD5: the first
+        # parts are hashed once it turns out to be worth it.
+        self._etags_tell = False
 
     async def put_part(
         self,
@@ -71,15 +72,15 @@ class PartStorage:
             read: Opens its bytes.
             on_sent: Told of progress; on failure what was told is taken back.
             stall_seconds: How long no byte may move.
-            verify: Whether its MD5 is compared with the ETag, where that is one. After an answer whose ETag was none,
-                parts are sent without, until an ETag is one again.
+            verify: Whether its MD5 is compared with the ETag, where that is one. It is computed on the way where the
+                last ETag was one, and otherwise from the part's bytes, read once more.
 
         Raises:
             AnswerError: If the storage did not take it.
             ServiceError: If the URL is not one that anything may be sent to.
             SourceChangedError: If the source does not give `size` bytes.
         """
-        body = _PartBody(size, read, on_sent, PartDigest() if verify and self._etags_tell else None)
+        body = _PartBody(size, read, on_sent, verify=verify, hash_now=self._etags_tell)
         target = _checked(url)
         stall = StallTimer(stall_seconds, body.position)
         failure: AnswerError | None = None
@@ -115,13 +116,14 @@ class _PartBody(aiohttp.Payload):
 
     _autoclose = True
 
-    def __init__(self, size: int, read: ReadPart, on_sent: OnSent, digest: PartDigest | None) -> None:
+    def __init__(self, size: int, read: ReadPart, on_sent: OnSent, *, verify: bool, hash_now: bool) -> None:
         super().__init__(read, content_type="application/octet-stream")
         self._size = size
         self._read = read
         self._on_sent = on_sent
-        self._given = self._sent = 0
-        self._digest = digest
+        self._given = self._sent = self._read_again = 0
+        self._verify = verify
+        self._digest = PartDigest() if verify and hash_now else None
         self._hashing: asyncio.Future[object] | None = None
         self._writer: StreamWriter | None = None
         self.error: KumoError | None = None
@@ -132,8 +134,8 @@ class _PartBody(aiohttp.Payload):
         return self._writer is not None
 
     def position(self) -> object:
-        """Return a value that changes whenever a byte of the body leaves this machine."""
-        return self._sent, unsent(self._writer.transport if self._writer else None)
+        """Return a value that changes whenever a byte of the body leaves this machine, or is hashed after that."""
+        return self._sent, self._read_again, unsent(self._writer.transport if self._writer else None)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the whole body."""
@@ -174,15 +176,26 @@ class _PartBody(aiohttp.Payload):
         if self._hashing is not None:
             await self._hashing
         self._tell(self._size)
-        told = md5_of(response.headers)
-        sent = None if self._digest is None else self._digest.hexdigest()
-        if told is not None and sent is not None and told != sent:
+        told = md5_of(response.headers) if self._verify else None
+        if told is not None and told != await self._md5():
             words = (
                 "the storage's ETag is not the MD5 of what was sent, so other bytes arrived; if its ETags look like "
                 "MD5s and are none, use UploadOptions(verify_parts=False)"
             )
             raise AnswerError(Seen(broken=Break.DAMAGED, message=words))
-        return StoredPart(response.headers["ETag"], verified=None not in (told, sent))
+        return StoredPart(response.headers["ETag"], verified=told is not None)
+
+    async def _md5(self) -> str:
+        """Return the MD5 of the body, which is read once more where it was not hashed on its way."""
+        if self._digest is None:
+            self._digest = PartDigest()
+            async with aclosing(self._read()) as blocks:
+                async for block in blocks:
+                    hashing = self._digest.update(block)
+                    if hashing is not None:
+                        await hashing
+                    self._read_again += len(block)
+        return self._digest.hexdigest()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Refuse: a part is never held as text."""
