@@ -127,7 +127,8 @@ def test_each_help_has_an_example_and_no_option_for_the_workspace_key(run: Run, 
     assert "--verbose" in shown
     # Others on this machine can see the arguments of a process.
     assert command == "serve" or "KEY" not in re.sub("KUMO_API_KEY", "", shown)
-    assert ("--ca-file" in shown) == (command not in ("demo", "serve"))
+    for option in ("--url", "--group", "--project", "--ca-file"):
+        assert (f"\n  {option}" in shown) == (command not in ("demo", "serve"))
 
 
 def test_version() -> None:

@@ -105,7 +105,7 @@ class FileUploadConnector:
         from .upload.pipeline import UploadRequest, upload
 
         options = UploadOptions() if options is None else options
-        kind, endpoint = self._file_type, self.client.endpoint
+        kind, endpoint = self._file_type, self.client.credentials.scoped_endpoint
         request = UploadRequest(name, path, kind, auto_partition, partition_size_mb, options, endpoint)
         with no_groups():
             async with self.client.connected() as connection:
@@ -226,8 +226,9 @@ class FileUploadConnector:
             )
         from .upload.recovery import delete_table
 
+        endpoint = self.client.credentials.scoped_endpoint
         async with self.client.connected() as connection:
-            if not await delete_table(connection.session, connection.limits, self.client.endpoint, self.name, name):
+            if not await delete_table(connection.session, connection.limits, endpoint, self.name, name):
                 raise self._not_found(name)
 
     def delete(self, name: str, file_type: str | None = None) -> None:

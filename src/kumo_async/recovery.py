@@ -57,7 +57,8 @@ async def recover_uploads_async(
     from .upload.recovery import recover
 
     journals = await Journals.open(journal_dir)
-    mine = [each for each in await journals.survey() if each.state.head.endpoint == client.endpoint]
+    endpoint = client.credentials.scoped_endpoint
+    mine = [each for each in await journals.survey() if each.state.head.endpoint == endpoint]
     found = [each for each in mine if table in (None, each.state.head.table)]
     if not found:
         return []

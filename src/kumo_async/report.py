@@ -183,7 +183,7 @@ class UnfinishedUpload:
     Attributes:
         table: The table's name.
         file_type: ``"parquet"`` or ``"csv"``.
-        endpoint: The service that it is for.
+        endpoint: The service that it is for; ``?group=...&project=...`` behind it, where these were given.
         path: The source file.
         started: When it was begun.
         state: ``"sending"``: nothing has changed in Kumo, and the same call resumes it. ``"committing"``: the old table

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from front import Front, standing_before
+from typer.testing import CliRunner
 
 import kumo_async
+from kumo_async.cli.app import app
 from kumo_async.errors import ConfigurationError, ServiceError
 from kumo_async.local import Fault, LocalDataPlane, Status
 
@@ -58,6 +61,15 @@ async def test_they_are_found_once_for_a_client_and_go_with_all_calls_of_an_uplo
     posts = [request.query for request in front.control if request.method == "POST"]
     assert len(posts) > 3
     assert all(query == {"group_id": "g1", "project_id": "p1"} for query in posts)
+
+
+async def test_the_command_line_takes_them_too(plane: LocalDataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_API_KEY", "acme:key")
+    async with standing_before(plane, answers=ON) as front:
+        words = ["ls", "--url", front.endpoint, "--group", "Risk", "--project", "Fraud"]
+        done = await to_thread.run_sync(CliRunner().invoke, app, words)
+    assert done.exit_code == 0
+    assert dict(front.control[-1].query) == {"group_id": "g2", "project_id": "p2"}
 
 
 async def test_without_them_the_service_is_not_asked(plane: LocalDataPlane) -> None:

@@ -64,6 +64,25 @@ async def test_a_death_while_a_commit_is_taken_back(
     assert list(journals.iterdir()) == []
 
 
+async def test_an_upload_of_another_group_is_another_one(
+    plane: LocalDataPlane, path: Path, numbers: pa.Table, journals: Path
+) -> None:
+    sales, risk = (kumo_async.KumoClient(plane.endpoint, plane.api_key, group=group) for group in ("Sales", "Risk"))
+    # All partitions are stored, the commit is begun, and no object is visible.
+    with dying_after(5):
+        await kumo_async.FileUploadConnector("parquet", client=sales).upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == []
+    assert await kumo_async.recover_uploads_async(client=risk) == []
+    # Nor does an upload of the same table in the other group, which fails before its commit, finish it.
+    plane.inject(Fault(call="put_part", answer=Status(403)))
+    with pytest.raises(kumo_async.UploadError):
+        await kumo_async.FileUploadConnector("parquet", client=risk).upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == []
+    [found] = await kumo_async.recover_uploads_async(client=sales)
+    assert (found.endpoint, found.outcome) == (f"{plane.endpoint}?group=Sales", "finished")
+    assert content(plane) == numbers
+
+
 @pytest.mark.parametrize("record", range(2, 10))
 async def test_what_is_discarded_leaves_nothing_visible_and_no_old_table_in_part(
     plane: LocalDataPlane,

@@ -14,6 +14,7 @@ from .demo import demo
 from .recover import recover
 from .serve import serve
 from .tables import delete, head, ls, show, upload
+from .workspace import WorkspaceCommand
 
 __all__ = ["app", "main"]
 
@@ -49,18 +50,18 @@ def program(
     """Upload Parquet and CSV tables to Kumo: fast, in flat memory, whole or not at all."""
 
 
-def _add(function: object, example: str) -> None:
-    app.command(cls=Command, epilog=f"Example: {example}")(function)  # type: ignore[type-var]
+def _add(function: object, example: str, kind: type[Command] = WorkspaceCommand) -> None:
+    app.command(cls=kind, epilog=f"Example: {example}")(function)  # type: ignore[type-var]
 
 
-_add(demo, "kumo-async demo")
+_add(demo, "kumo-async demo", Command)
 _add(upload, "kumo-async upload orders.csv --name orders_2024")
 _add(ls, "kumo-async ls --type csv")
 _add(show, "kumo-async show orders")
 _add(head, "kumo-async head orders -n 20")
 _add(delete, "kumo-async delete orders --type csv --yes")
 _add(recover, "kumo-async recover --list")
-_add(serve, "kumo-async serve --root ./kumo --port 8123")
+_add(serve, "kumo-async serve --root ./kumo --port 8123", Command)
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from ..client import KumoClient
 from ..errors import ConfigurationError
 from ..recovery import recover_uploads, unfinished_uploads
 from ..report import UnfinishedUpload, format_bytes
 from .border import FAILED
 from .output import cell, escaped, new_table, print_json, stdout_console
-from .tables import AsJson, CaFile, Url
+from .tables import AsJson
+from .workspace import client_of
 
 __all__ = ["recover"]
 
@@ -22,6 +22,7 @@ _NEEDS_THE_USER = ("failed", "taken back")
 
 
 def recover(
+    context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Only uploads of the tables of this name.")
     ] = None,
@@ -32,8 +33,6 @@ def recover(
         bool, typer.Option("--discard", help="Forget the uploads; delete what their commits have made visible.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
-    url: Url = None,
-    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Finish uploads from this machine whose process died in their commit, and list those that can be resumed.
@@ -45,8 +44,8 @@ def recover(
     if found and not only_list:
         if discard:
             _confirm(len(found), yes=yes)
-        client = KumoClient(url=url, ca_file=ca_file)
-        others = [each for each in found if each.endpoint != client.endpoint]
+        client = client_of(context)
+        others = [each for each in found if each.endpoint != client.credentials.scoped_endpoint]
         found = recover_uploads(name, discard=discard, client=client)
         if others:
             typer.echo(f"Uploads to other services: {len(others)}. --list shows them, --url reaches them.", err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,8 +33,9 @@ from .file_options import (
     csv_options,
 )
 from .output import cell, escaped, new_table, on_terminal, print_json, stdout_console
+from .workspace import client_of
 
-__all__ = ["AsJson", "CaFile", "Url", "delete", "head", "ls", "show", "upload"]
+__all__ = ["AsJson", "delete", "head", "ls", "show", "upload"]
 
 
 class FileType(StrEnum):
@@ -55,23 +55,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The table's name, as 
 Type = Annotated[
     FileType | None,
     typer.Option("--type", case_sensitive=False, help="The table's file type. Default: whichever has such a table."),
-]
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        help="The service's endpoint, or local: for the embedded data plane. Default: KUMO_API_ENDPOINT, else the "
-        "workspace that KUMO_API_KEY names. The key is taken from KUMO_API_KEY only.",
-    ),
-]
-CaFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--ca-file",
-        metavar="FILE",
-        help="PEM file with certificate authorities to trust besides the system's. Default: SSL_CERT_FILE, if set.",
-    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
@@ -110,8 +93,6 @@ def upload(
         bool,
         typer.Option("--dry-run", help="Show what would be sent, with the first rows of a CSV file; send nothing."),
     ] = False,
-    url: Url = None,
-    ca_file: CaFile = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")] = False,
 ) -> None:
@@ -136,7 +117,7 @@ def upload(
     if dry_run:
         _print_plan(FileUploadConnector(kind).plan(table, path, cut, partition_size_mb, options=options), as_json)
         return
-    connector = FileUploadConnector(kind, client=KumoClient(url=url, ca_file=ca_file))
+    connector = FileUploadConnector(kind, client=client_of(context))
     # Log lines and a live view would write over each other.
     with live_progress(wanted=not quiet and not context.obj) as observer:
         report = connector.upload(table, path, cut, partition_size_mb, options=options, observer=observer)
@@ -147,15 +128,14 @@ def upload(
 
 
 def ls(
+    context: typer.Context,
     file_type: Annotated[
         FileType | None, typer.Option("--type", case_sensitive=False, help="Only tables of this file type.")
     ] = None,
-    url: Url = None,
-    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the uploaded tables. In a pipe: lines of name, tab, file type."""
-    client = KumoClient(url=url, ca_file=ca_file)
+    client = client_of(context)
     found = [
         {"name": name, "type": kind.value}
         for kind in _types(file_type)
@@ -170,11 +150,11 @@ def ls(
             typer.echo(f"{escaped(table['name'])}\t{table['type']}")
 
 
-def show(name: Name, file_type: Type = None, url: Url = None, ca_file: CaFile = None, as_json: AsJson = False) -> None:
+def show(context: typer.Context, name: Name, file_type: Type = None, as_json: AsJson = False) -> None:
     """Show a table's columns with data and semantic types."""
     columns = [
         {"name": column.name, "dtype": str(column.dtype), "stype": str(column.stype) if column.stype else None}
-        for column in _find(name, file_type, url, ca_file).columns
+        for column in _find(name, file_type, client_of(context)).columns
     ]
     if as_json:
         print_json(columns)
@@ -186,17 +166,16 @@ def show(name: Name, file_type: Type = None, url: Url = None, ca_file: CaFile = 
 
 
 def head(
+    context: typer.Context,
     name: Name,
     rows: Annotated[int, typer.Option("--rows", "-n", metavar="N", min=1, max=1000, help="How many rows.")] = 5,
     file_type: Type = None,
-    url: Url = None,
-    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a table's first rows. What cannot be printed is shown as an escape; on a terminal, long values are cut."""
     from .frame import print_frame
 
-    frame = _find(name, file_type, url, ca_file).head(rows)
+    frame = _find(name, file_type, client_of(context)).head(rows)
     if as_json:
         print_json(json.loads(frame.to_json(orient="records", date_format="iso")))
     else:
@@ -204,17 +183,16 @@ def head(
 
 
 def delete(
+    context: typer.Context,
     name: Name,
     file_type: Type = None,
-    url: Url = None,
-    ca_file: CaFile = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
 ) -> None:
     """Delete a table."""
     # Said before anything is looked up: a script must learn that it lacks an option whether or not the table is there.
     if not yes and not sys.stdin.isatty():
         raise ConfigurationError("Deleting asks first, and there is no terminal to ask on. Give --yes.", table=name)
-    connector = _find(name, file_type, url, ca_file).connector
+    connector = _find(name, file_type, client_of(context)).connector
     kind = file_type_of(connector.name)
     if not yes:
         typer.confirm(f"Delete table {name!r} ({kind})?", abort=True, err=True)
@@ -222,14 +200,13 @@ def delete(
     typer.echo(f"Deleted table {name!r} ({kind}).")
 
 
-def _find(name: str, file_type: FileType | None, url: str | None, ca_file: Path | None) -> SourceTable:
+def _find(name: str, file_type: FileType | None, client: KumoClient) -> SourceTable:
     """Return the table, from whichever connector has it.
 
     Raises:
         TableNotFoundError: If none has it.
         ConfigurationError: If both have it, and the file type is not given.
     """
-    client = KumoClient(url=url, ca_file=ca_file)
     connectors = [FileUploadConnector(kind, client=client) for kind in _types(file_type)]
     found = [connector for connector in connectors if connector.has_table(name)]
     if len(found) > 1:

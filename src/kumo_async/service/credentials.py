@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import platformdirs
 
@@ -40,6 +40,13 @@ class Credentials:
     headers: HeadersProvider | None = None
     scope: Scope = field(default=Scope())
 
+    @property
+    def scoped_endpoint(self) -> str:
+        """The endpoint and, as its query, the group and project that were asked for: tables of others are others."""
+        asked = {"group": self.scope.group, "project": self.scope.project}
+        query = urlencode({what: name for what, name in asked.items() if name is not None})
+        return f"{self.endpoint}?{query}" if query else self.endpoint
+
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("Credentials hold a key and are not pickled; make them where they are needed.")
 
@@ -63,6 +70,8 @@ def resolve(
     Example:
         >>> resolve("https://acme.kumoai.cloud/api/", "acme:secret").endpoint
         'https://acme.kumoai.cloud/api'
+        >>> resolve("https://acme.kumoai.cloud/api", "acme:secret", group="Sales", project="Churn").scoped_endpoint
+        'https://acme.kumoai.cloud/api?group=Sales&project=Churn'
     """
     url = url or os.environ.get(ENDPOINT_VARIABLE) or None
     if url is not None and url.lower().startswith(LOCAL_SCHEME):

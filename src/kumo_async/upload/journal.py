@@ -54,7 +54,7 @@ class Head:
         format: The format of the journal.
         id: Names this journal among all others.
         created: When it was begun, in seconds since the epoch.
-        endpoint: The service's base URL, or the embedded data plane's directory.
+        endpoint: The service's base URL with group and project, or the embedded data plane's directory.
         connector: The connector's id.
         table: The table as the user named it.
         path: The source file.
