@@ -145,8 +145,8 @@ class UploadOptions:
             since a slow line must be able to finish.
         verify_parts: Whether the MD5 of each part is compared with the ETag that the storage gives for it; a part that
             arrived otherwise is sent again. Default True. It is computed beside the event loop, at some 700 MB/s of a
-            processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, parts are soon sent
-            without, and `UploadReport` says how many could not be verified.
+            processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, nothing is computed, and
+            `UploadReport` says how many could not be verified.
         spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
             system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
