@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
+import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +136,18 @@ async def test_control_calls_are_made_again(plane: LocalDataPlane, client: kumo_
         }
         await asked[call]()
     assert len([each for each in plane.calls if each.call == call]) == 4
+
+
+async def test_our_retries_are_told_by_our_own_log_alone(
+    plane: LocalDataPlane, client: kumo_async.KumoClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    plane.inject(Fault(call="list", answer=Status(500)))
+    await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
+    assert "stamina" not in {record.name for record in caplog.records}
+    # Those of others who use it are logged as ever.
+    async for attempt in stamina.retry_context(on=OSError, attempts=2, wait_initial=0.0, wait_jitter=0.0):
+        with attempt:
+            if attempt.num == 1:
+                raise OSError
+    assert [record.name for record in caplog.records].count("stamina") == 1

@@ -74,16 +74,13 @@ def _logged(verbose: bool) -> Iterator[None]:
     """Show the library's log on stderr, or keep it quiet: reports and errors say all that a user must know."""
     handler = logging.StreamHandler(sys.stderr) if verbose else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    # stamina logs each retry, which is our event too.
-    loggers = [logging.getLogger(name) for name in ("kumo_async", "stamina")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        if verbose:
-            logger.setLevel(logging.DEBUG)
+    logger = logging.getLogger("kumo_async")
+    level = logger.level
+    logger.addHandler(handler)
+    if verbose:
+        logger.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)
+        logger.removeHandler(handler)
+        logger.setLevel(level)

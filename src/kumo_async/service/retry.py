@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,15 @@ from .answers import AnswerError, Verdict, is_repeated
 __all__ = ["OnRetry", "RetryBudget", "retrying", "wait_before"]
 
 T = TypeVar("T")
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    """Keep stamina's record of a retry, unless it is one of ours, of which our own events and log tell more."""
+    return not str(getattr(record, "stamina.caused_by", "")).startswith(AnswerError.__name__)
+
+
+# It logs each retry as a warning, which a program that has set up no logging would see on stderr.
+logging.getLogger("stamina").addFilter(_not_ours)
 
 #: Called with the number of the attempt that failed, from 1, and the failure, when it will be tried again.
 OnRetry = Callable[[int, AnswerError], None]
