@@ -5,10 +5,12 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Final, Protocol
 
 from kumo_async.formats.identify import FileKind
+from kumo_async.formats.side_by_side import Decode, Find, find_bgzf, find_bzip2, side_by_side, told
 
 __all__ = ["EXPANSION_FLOOR", "MOST_EXPANSION", "CompressionError", "decompress"]
 
@@ -30,12 +32,13 @@ class CompressionError(ValueError):
     """The compressed data is damaged, cut off, followed by something else, or expands beyond the bound."""
 
 
-def decompress(blocks: Iterator[bytes], kind: FileKind) -> Iterator[bytes]:
+def decompress(blocks: Iterator[bytes], kind: FileKind, threads: int = 1) -> Generator[bytes, None, None]:
     r"""Decompress a stream; several members or frames in a row are read as one.
 
     Arguments:
         blocks: The compressed data, in blocks of any size; what it raises is passed on.
         kind: How it is compressed: GZIP, ZSTD, BZIP2 or XZ.
+        threads: How many members are decompressed at a time, where the file has several that can be told apart.
 
     Yields:
         The data in blocks of at most 1 MiB.
@@ -48,27 +51,38 @@ def decompress(blocks: Iterator[bytes], kind: FileKind) -> Iterator[bytes]:
         >>> b"".join(decompress(iter([gzip.compress(b"id,x\n"), gzip.compress(b"1,2\n")]), FileKind.GZIP))
         b'id,x\n1,2\n'
     """
-    counted = _Counted(blocks)
+    counted = _Counted()
     produced = 0
-    for block in _READERS[kind](counted):
-        produced += len(block)
-        if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * counted.total):
-            raise CompressionError(
-                f"its first {counted.total:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an attack. "
-                f"If it is a table after all, decompress it first"
-            )
-        yield block
+    # Closed with this one, so that no thread is left behind.
+    with closing(_read(blocks, kind, threads, counted.add)) as read:
+        for block in read:
+            produced += len(block)
+            if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * counted.total):
+                raise CompressionError(
+                    f"its first {counted.total:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an "
+                    f"attack. If it is a table after all, decompress it first"
+                )
+            yield block
 
 
-class _Counted(Iterator[bytes]):
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+class _Counted:
+    """How much of the compressed data what was handed out came from, in bytes."""
+
+    def __init__(self) -> None:
         self.total = 0
-        self._blocks = blocks
 
-    def __next__(self) -> bytes:
-        block = next(self._blocks)
-        self.total += len(block)
-        return block
+    def add(self, size: int) -> None:
+        self.total += size
+
+
+def _read(
+    blocks: Iterator[bytes], kind: FileKind, threads: int, used: Callable[[int], None]
+) -> Generator[bytes, None, None]:
+    find = _FINDERS.get(kind)
+    if threads > 1 and find is not None:
+        yield from side_by_side(blocks, find, _READERS[kind], threads, used)
+    else:
+        yield from _READERS[kind](told(blocks, used))
 
 
 class _Member(Protocol):
@@ -179,4 +193,10 @@ class _BlockFile:
         self.closed = True
 
 
-_READERS: Final = {FileKind.GZIP: _gzip, FileKind.ZSTD: _zstd, FileKind.BZIP2: _bzip2, FileKind.XZ: _xz}
+_READERS: Final[dict[FileKind, Decode]] = {
+    FileKind.GZIP: _gzip,
+    FileKind.ZSTD: _zstd,
+    FileKind.BZIP2: _bzip2,
+    FileKind.XZ: _xz,
+}
+_FINDERS: Final[dict[FileKind, Find]] = {FileKind.GZIP: find_bgzf, FileKind.BZIP2: find_bzip2}

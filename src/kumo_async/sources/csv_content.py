@@ -7,7 +7,7 @@ being sent and the next partition, whatever the size of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PurePath
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from ..formats.recode import EncodingError, is_utf8, to_utf8
 from ..options import UploadOptions
 from .files import FileRange, SourceFile
 from .spool import Spool, SpoolFile
+from .workers import processors
 
 __all__ = ["COMPRESSIONS", "FIRST_BLOCK", "Content", "FileContent", "SpooledContent", "open_content"]
 
@@ -154,8 +155,9 @@ class SpooledContent:
         self._read = 0
         blocks = self._raw()
         if compression is not None:
-            blocks = decompress(blocks, compression)
-        self._blocks = to_utf8(blocks, encoding) if encoding is not None else blocks
+            blocks = decompress(blocks, compression, processors())
+        self._unpacked = blocks
+        self._blocks: Iterator[bytes] = to_utf8(blocks, encoding) if encoding is not None else blocks
         self._decidable = file.size // (_MOST_SHRINKING if encoding is not None else 1)
 
     @property
@@ -209,6 +211,7 @@ class SpooledContent:
 
     def close(self) -> None:
         """See `Content`. Partitions that were handed out cannot be read any more."""
+        self._unpacked.close()
         self._pieces.clear()
         self._spool.close()
 
@@ -231,7 +234,7 @@ class SpooledContent:
         else:
             self._pieces.append(_Piece(start, start + len(block), stored.file, stored.offset))
 
-    def _raw(self) -> Iterator[bytes]:
+    def _raw(self) -> Generator[bytes, None, None]:
         while self._read < self._file.size:
             block = self._file.read_blocking(self._read, min(_READ, self._file.size - self._read))
             if not block:
