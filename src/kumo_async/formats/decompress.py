@@ -9,8 +9,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Final, Protocol
 
+from kumo_async.formats.ahead import Decode, told
 from kumo_async.formats.identify import FileKind
-from kumo_async.formats.side_by_side import Decode, Find, find_bgzf, find_bzip2, side_by_side, told
+from kumo_async.formats.members import Find, find_bgzf, find_bzip2, find_xz, find_zstd
+from kumo_async.formats.side_by_side import side_by_side
+from kumo_async.formats.xz_streams import one_block_streams
 
 __all__ = ["EXPANSION_FLOOR", "MOST_EXPANSION", "CompressionError", "decompress"]
 
@@ -32,13 +35,16 @@ class CompressionError(ValueError):
     """The compressed data is damaged, cut off, followed by something else, or expands beyond the bound."""
 
 
-def decompress(blocks: Iterator[bytes], kind: FileKind, threads: int = 1) -> Generator[bytes, None, None]:
+def decompress(
+    blocks: Iterator[bytes], kind: FileKind, threads: int = 1, reach: Callable[[int], None] | None = None
+) -> Generator[bytes, None, None]:
     r"""Decompress a stream; several members or frames in a row are read as one.
 
     Arguments:
         blocks: The compressed data, in blocks of any size; what it raises is passed on.
         kind: How it is compressed: GZIP, ZSTD, BZIP2 or XZ.
         threads: How many members are decompressed at a time, where the file has several that can be told apart.
+        reach: Told how much of the compressed data the next block came from, in bytes from the beginning.
 
     Yields:
         The data in blocks of at most 1 MiB.
@@ -51,38 +57,42 @@ def decompress(blocks: Iterator[bytes], kind: FileKind, threads: int = 1) -> Gen
         >>> b"".join(decompress(iter([gzip.compress(b"id,x\n"), gzip.compress(b"1,2\n")]), FileKind.GZIP))
         b'id,x\n1,2\n'
     """
-    counted = _Counted()
+    place = _Place()
     produced = 0
     # Closed with this one, so that no thread is left behind.
-    with closing(_read(blocks, kind, threads, counted.add)) as read:
+    with closing(_read(blocks, kind, threads, place.reach)) as read:
         for block in read:
             produced += len(block)
-            if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * counted.total):
+            if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * place.at):
                 raise CompressionError(
-                    f"its first {counted.total:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an "
+                    f"its first {place.at:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an "
                     f"attack. If it is a table after all, decompress it first"
                 )
+            if reach is not None:
+                reach(place.at)
             yield block
 
 
-class _Counted:
-    """How much of the compressed data what was handed out came from, in bytes."""
+class _Place:
+    """Where in the compressed data decompression has come to, in bytes."""
 
     def __init__(self) -> None:
-        self.total = 0
+        self.at = 0
 
-    def add(self, size: int) -> None:
-        self.total += size
+    def reach(self, at: int) -> None:
+        self.at = at
 
 
 def _read(
-    blocks: Iterator[bytes], kind: FileKind, threads: int, used: Callable[[int], None]
+    blocks: Iterator[bytes], kind: FileKind, threads: int, reach: Callable[[int], None]
 ) -> Generator[bytes, None, None]:
-    find = _FINDERS.get(kind)
-    if threads > 1 and find is not None:
-        yield from side_by_side(blocks, find, _READERS[kind], threads, used)
-    else:
-        yield from _READERS[kind](told(blocks, used))
+    decode = _READERS[kind]
+    if threads == 1:
+        yield from decode(told(blocks, reach))
+        return
+    if kind is FileKind.XZ:
+        blocks = one_block_streams(blocks)
+    yield from side_by_side(blocks, _FINDERS[kind], decode, threads, reach)
 
 
 class _Member(Protocol):
@@ -199,4 +209,9 @@ _READERS: Final[dict[FileKind, Decode]] = {
     FileKind.BZIP2: _bzip2,
     FileKind.XZ: _xz,
 }
-_FINDERS: Final[dict[FileKind, Find]] = {FileKind.GZIP: find_bgzf, FileKind.BZIP2: find_bzip2}
+_FINDERS: Final[dict[FileKind, Find]] = {
+    FileKind.GZIP: find_bgzf,
+    FileKind.ZSTD: find_zstd,
+    FileKind.BZIP2: find_bzip2,
+    FileKind.XZ: find_xz,
+}

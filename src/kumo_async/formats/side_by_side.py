@@ -2,152 +2,83 @@
 
 A cut is only a guess, and needs no more: a piece that decodes to its very end, member by member, is what reading all
 in a row would have come to. From the first piece that does not, the rest is read in a row, and fails as that fails.
+
+The memory that this takes does not depend on the file: `MOST_AHEAD` and a block of text, three times `MOST_PIECE` of
+compressed data, and what each thread needs to decode one piece, which is its window or dictionary and some blocks.
 """
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
-from threading import Event
-from typing import Final, NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain
+from typing import Final
 
-__all__ = ["Decode", "Find", "Pieces", "find_bgzf", "find_bzip2", "side_by_side", "told"]
+from .ahead import Ahead, Decode, Piece, told
+from .members import MOST_PIECE, Find, Pieces, steps
 
-#: Decodes all that it is given, in blocks; raises `ValueError` for what it cannot decode or what does not end.
-Decode = Callable[[Iterator[bytes]], Iterator[bytes]]
+__all__ = ["MOST_THREADS", "side_by_side"]
 
-#: Finds the first place from an offset on where a member seems to begin, if any; the data begins with a member.
-Find = Callable[[bytes, int], int | None]
-
-#: From which size on a piece may end, and the size at which looking for its end is given up, in bytes.
-_PIECE: Final = 256 * 1024
-_MOST_PIECE: Final = 4 * 1024 * 1024
-
-#: What a piece may come to while it is kept in memory, in bytes. A larger one is read in a row, with all behind it.
-_MOST_DECODED: Final = 32 * 1024 * 1024
-
-#: In what steps data that was kept is read in a row, in bytes.
-_STEP: Final = 128 * 1024
-
-# https://en.wikipedia.org/wiki/Bzip2#File_format: the header of a stream, and that of its first block.
-_BZIP2: Final = re.compile(rb"BZh[1-9]1AY&SY")
-
-# https://samtools.github.io/hts-specs/SAMv1.pdf, 4.1: a member with one extra field, BC, its size less one.
-_BGZF: Final = re.compile(rb"\x1f\x8b\x08\x04.{6}\x06\0BC\x02\0(..)", re.DOTALL)
-
-
-def find_bzip2(data: bytes, least: int) -> int | None:
-    """Find where a stream of bzip2 seems to begin, as pbzip2 writes many."""
-    found = _BZIP2.search(data, least)
-    return found.start() if found else None
-
-
-def find_bgzf(data: bytes, least: int) -> int | None:
-    """Find where a member of gzip begins, by the sizes that bgzip writes into each."""
-    at = 0
-    while at < least:
-        found = _BGZF.match(data, at)
-        if found is None:
-            return None
-        at += int.from_bytes(found[1], "little") + 1
-    return at if at < len(data) else None
-
-
-class Pieces(Iterator[bytes]):
-    """Compressed data cut into pieces where members seem to begin, until no such place is found."""
-
-    def __init__(self, blocks: Iterator[bytes], find: Find) -> None:
-        self._blocks = blocks
-        self._find = find
-        self._kept = b""
-
-    def __next__(self) -> bytes:
-        """Return the next piece; the data behind the last one is the `rest`."""
-        while len(self._kept) < _MOST_PIECE:
-            if len(self._kept) > _PIECE and (end := self._find(self._kept, _PIECE)):
-                piece, self._kept = self._kept[:end], self._kept[end:]
-                return piece
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            self._kept += block
-        raise StopIteration
-
-    def rest(self) -> Iterator[bytes]:
-        """Return all that was not cut off, in blocks."""
-        kept, self._kept = self._kept, b""
-        return chain(_steps(kept), self._blocks)
-
-
-class _Decoded(NamedTuple):
-    blocks: list[bytes]
-    whole: bool
+#: How many pieces are decoded at a time at the most. More of them would wait for room, and for the one reader.
+MOST_THREADS: Final = 8
 
 
 def side_by_side(
-    blocks: Iterator[bytes], find: Find, decode: Decode, threads: int, used: Callable[[int], None]
-) -> Iterator[bytes]:
+    blocks: Iterator[bytes], find: Find, decode: Decode, threads: int, reach: Callable[[int], None]
+) -> Generator[bytes, None, None]:
     """Decode pieces in threads of its own, which end with the iterator, or when it is closed.
 
     Arguments:
         blocks: The compressed data; read by the calling thread only.
         find: Where members begin.
-        decode: What decodes members in a row.
-        threads: How many pieces are decoded at a time; one more is held.
-        used: Told of the size of compressed data, in bytes, before what it came to is handed out.
+        decode: What decodes members in a row, in blocks.
+        threads: How many pieces are decoded at a time, up to `MOST_THREADS`.
+        reach: Told how much of the compressed data was decoded, in bytes, before what it came to is handed out.
 
     Yields:
         What `decode` makes of all the data.
 
     Raises:
-        ValueError: What `decode` raises, after the same blocks.
+        ValueError: What `decode` raises, behind the same text.
     """
-    pieces, pending, stop = Pieces(blocks, find), deque[tuple[bytes, "Future[_Decoded]"]](), Event()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="kumo_async-decompress")
-    failed: bytes = b""
+    pieces, ahead = Pieces(blocks, find), Ahead(decode, min(threads, MOST_THREADS))
+    handed = 0
     try:
-        while True:
-            for piece in islice(pieces, threads + 1 - len(pending)):
-                pending.append((piece, pool.submit(_decoded, piece, decode, stop)))
-            if not pending:
+        while _filled(ahead, pieces, threads):
+            for place, block in ahead.first():
+                reach(place)
+                handed += len(block)
+                yield block
+            if not ahead.pieces[0].whole:
                 break
-            piece, future = pending.popleft()
-            decoded = future.result()
-            if not decoded.whole:
-                failed = piece
-                break
-            used(len(piece))
-            yield from decoded.blocks
+            ahead.drop_first()
+            handed = 0
     finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-    held = [failed, *(piece for piece, _ in pending)]
-    pending.clear()
-    yield from decode(told(chain(chain.from_iterable(map(_steps, held)), pieces.rest()), used))
+        ahead.close()
+    yield from _beyond(handed, decode(_undone(ahead, pieces, reach)))
 
 
-def _decoded(piece: bytes, decode: Decode, stop: Event) -> _Decoded:
-    blocks, size = [], 0
-    try:
-        for block in decode(_steps(piece)):
-            size += len(block)
-            if size > _MOST_DECODED or stop.is_set():
-                return _Decoded([], whole=False)
-            blocks.append(block)
-    except ValueError:
-        return _Decoded([], whole=False)
-    return _Decoded(blocks, whole=True)
+def _filled(ahead: Ahead, pieces: Pieces, threads: int) -> bool:
+    """Have pieces decoded as far ahead as is of use; return whether there is one."""
+    while len(ahead.pieces) < 2 * threads and sum(len(piece.data) for piece in ahead.pieces) < MOST_PIECE:
+        start = pieces.taken
+        data = next(pieces, None)
+        if data is None:
+            break
+        ahead.add(Piece(data, start))
+    return bool(ahead.pieces)
 
 
-def _steps(data: bytes) -> Iterator[bytes]:
-    return (data[at : at + _STEP] for at in range(0, len(data), _STEP))
+def _undone(ahead: Ahead, pieces: Pieces, reach: Callable[[int], None]) -> Iterator[bytes]:
+    """Return the compressed data from the first piece that is not done, and free what was decoded of it."""
+    held = [piece.data for piece in ahead.pieces]
+    start = pieces.taken - sum(map(len, held))
+    ahead.pieces.clear()
+    return told(chain(chain.from_iterable(map(steps, held)), pieces.rest()), reach, start)
 
 
-def told(blocks: Iterator[bytes], used: Callable[[int], None]) -> Iterator[bytes]:
-    """Pass blocks on, and tell of the size of each before."""
+def _beyond(size: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Drop so many bytes, which were handed out before."""
     for block in blocks:
-        used(len(block))
-        yield block
+        if size < len(block):
+            yield block[size:]
+        size = max(0, size - len(block))

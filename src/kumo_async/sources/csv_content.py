@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import NamedTuple, Protocol
 
 from ..errors import SourceError
+from ..formats.ahead import told
 from ..formats.decompress import CompressionError, decompress
 from ..formats.identify import FileKind, identify
 from ..formats.recode import EncodingError, is_utf8, to_utf8
@@ -152,12 +153,11 @@ class SpooledContent:
         self._threshold = options.partition_threshold
         self._spool = Spool(options.spool_dir, _SPOOL_SIZE)
         self._pieces: list[_Piece] = []
-        self._read = 0
-        blocks = self._raw()
+        self._used = 0
+        self._raw: Generator[bytes, None, None] = told(self._file_blocks(), self._use)
         if compression is not None:
-            blocks = decompress(blocks, compression, processors())
-        self._unpacked = blocks
-        self._blocks: Iterator[bytes] = to_utf8(blocks, encoding) if encoding is not None else blocks
+            self._raw = decompress(self._file_blocks(), compression, processors(), self._use)
+        self._blocks: Iterator[bytes] = to_utf8(self._raw, encoding) if encoding is not None else self._raw
         self._decidable = file.size // (_MOST_SHRINKING if encoding is not None else 1)
 
     @property
@@ -165,7 +165,7 @@ class SpooledContent:
         """See `Content`."""
         if self.ended:
             return self._produced
-        estimate = self._file.size * self._produced // max(self._read, 1)
+        estimate = self._file.size * self._produced // max(self._used, 1)
         return max(estimate, self._threshold + 1)
 
     @property
@@ -211,7 +211,7 @@ class SpooledContent:
 
     def close(self) -> None:
         """See `Content`. Partitions that were handed out cannot be read any more."""
-        self._unpacked.close()
+        self._raw.close()
         self._pieces.clear()
         self._spool.close()
 
@@ -234,12 +234,16 @@ class SpooledContent:
         else:
             self._pieces.append(_Piece(start, start + len(block), stored.file, stored.offset))
 
-    def _raw(self) -> Generator[bytes, None, None]:
-        while self._read < self._file.size:
-            block = self._file.read_blocking(self._read, min(_READ, self._file.size - self._read))
+    def _use(self, place: int) -> None:
+        self._used = place
+
+    def _file_blocks(self) -> Generator[bytes, None, None]:
+        at = 0
+        while at < self._file.size:
+            block = self._file.read_blocking(at, min(_READ, self._file.size - at))
             if not block:
                 raise self._file.changed("is shorter than it was")
-            self._read += len(block)
+            at += len(block)
             yield block
 
 
