@@ -22,6 +22,7 @@ from kumo_async.formats import decompress as module
 from kumo_async.formats.decompress import CompressionError, decompress
 from kumo_async.formats.identify import FileKind
 from kumo_async.local import LocalDataPlane
+from kumo_async.sources import open_source
 
 
 def zstd(data: bytes) -> bytes:
@@ -94,6 +95,46 @@ async def test_the_decompressed_size_decides_between_one_object_and_partitions(
     assert len(plane.table_files("a", "csv")) == len(large.partitions)
     with pytest.raises(ValueError, match="auto_partition"):
         await csv.upload_async("a", path, auto_partition=False, options=options)
+
+
+@pytest.mark.parametrize("ending", ["gz", "csv"])
+async def test_a_text_in_several_temporary_files_travels_as_one_object(
+    plane: LocalDataPlane,
+    csv: kumo_async.FileUploadConnector,
+    tmp_path: Path,
+    ending: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.csv_content._SPOOL_SIZE", 1_000_000)
+    monkeypatch.setattr("kumo_async.sources.csv_scan._STRIDE", 1_000_000)
+    text, rows = TEXT.replace(b"a b", b"a_b") + TEXT.split(b"\n", 1)[1] * 60, 3_000 * 61
+    path = tmp_path / f"a.csv{'.gz' if ending == 'gz' else ''}"
+    path.write_bytes(gzip.compress(text) if ending == "gz" else text.decode().encode("utf-16"))
+    options = UploadOptions(spool_dir=tmp_path, csv=CsvOptions(encoding="utf-16" if ending == "csv" else None))
+    report = await csv.upload_async("a", path, options=options)
+    assert [(partition.name, partition.rows) for partition in report.partitions] == [("a", rows)]
+    assert [file.read_bytes() for file in plane.table_files("a", "csv")] == [text]
+    assert spool_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+async def test_temporary_files_are_freed_with_their_partitions(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.csv_content._SPOOL_SIZE", 1_000_000)
+    monkeypatch.setattr("kumo_async.sources.encode.UNIT_BYTES", 500_000)
+    monkeypatch.setattr("kumo_async.sources.convert_types.BLOCK_BYTES", 250_000)
+    monkeypatch.setattr("kumo_async.sources.convert.processors", lambda: 1)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(TEXT * 400))
+    options = UploadOptions(partition_threshold=0, spool_dir=tmp_path, convert="parquet" if kind == "parquet" else None)
+    held = []
+    async with open_source(path, kind, options) as source:
+        async for partition in source.partitions(200_000):
+            del partition
+            held.append(len(spool_files(tmp_path)))
+    assert max(held) <= 10 < len(TEXT) * 400 // 1_000_000
+    assert len(held) > 10
 
 
 @each_pack

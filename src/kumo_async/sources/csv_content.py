@@ -70,11 +70,11 @@ class Content(Protocol):
         ...
 
     def reach(self, end: int) -> None:
-        """Produce all bytes before `end`. Worker threads only."""
+        """Produce all bytes before `end`, which nobody will read but who takes them. Worker threads only."""
         ...
 
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
-        """Hand over the bytes from `start`, where those before ended, to `end`."""
+        """Hand over the bytes from `start`, where those before ended, to `end`. They can be read further."""
         ...
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class SpooledContent:
         self._threshold = options.partition_threshold
         self._spool = Spool(options.spool_dir, _SPOOL_SIZE)
         self._pieces: list[_Piece] = []
-        self._used = 0
+        self._used = self._taken = self._seen = 0
         self._raw: Generator[bytes, None, None] = told(self._file_blocks(), self._use)
         if compression is not None:
             self._raw = decompress(self._file_blocks(), compression, processors(), self._use)
@@ -187,11 +187,10 @@ class SpooledContent:
         Raises:
             SourceError: If what comes next cannot be decompressed or converted.
         """
-        if offset >= self._produced:
-            return b"" if self.ended else self._produce()
-        piece = next(piece for piece in reversed(self._pieces) if piece.start <= offset)
-        held = piece.range(offset, piece.end)
-        return piece.file.read_blocking(held.offset, min(FIRST_BLOCK, held.length))
+        block = self._block(offset)
+        self._seen = offset + len(block)
+        self._free()
+        return block
 
     def reach(self, end: int) -> None:
         """See `Content`.
@@ -201,12 +200,13 @@ class SpooledContent:
         """
         while not self.ended and self._produced < end:
             self._produce()
+        self._seen = max(self._seen, end)
 
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
         """See `Content`."""
         ranges = tuple(piece.range(start, end) for piece in self._pieces if piece.start < end and piece.end > start)
-        # A temporary file is freed with the last range of it. The last piece is needed for where the text ends.
-        self._pieces = [piece for piece in self._pieces[:-1] if piece.end > end] + self._pieces[-1:]
+        self._taken = end
+        self._free()
         return ranges
 
     def close(self) -> None:
@@ -214,6 +214,19 @@ class SpooledContent:
         self._raw.close()
         self._pieces.clear()
         self._spool.close()
+
+    def _free(self) -> None:
+        # A temporary file is freed with the last range of it. What travels as one object is handed over long before it
+        # is read to its end. The last piece is needed for where the text ends.
+        done = min(self._taken, self._seen)
+        self._pieces = [piece for piece in self._pieces[:-1] if piece.end > done] + self._pieces[-1:]
+
+    def _block(self, offset: int) -> bytes:
+        if offset >= self._produced:
+            return b"" if self.ended else self._produce()
+        piece = next(piece for piece in reversed(self._pieces) if piece.start <= offset)
+        held = piece.range(offset, piece.end)
+        return piece.file.read_blocking(held.offset, min(FIRST_BLOCK, held.length))
 
     def _produce(self) -> bytes:
         try:
