@@ -225,22 +225,19 @@ def test_text_waits_within_its_bound_and_the_first_piece_never_does() -> None:
 @each_pack
 def test_memory_stays_within_the_formula(pack: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (members, side_by_side):
-        monkeypatch.setattr(module, "MOST_PIECE", 1_000_000)
-    monkeypatch.setattr(ahead, "MOST_AHEAD", 2_000_000)
+        monkeypatch.setattr(module, "MOST_PIECE", 300_000)
+    monkeypatch.setattr(ahead, "MOST_AHEAD", 600_000)
     kind, packed = PACKS[pack]
     text = b"".join(b"%d,%d\n" % (n, n * 7919) for n in range(5_000))[:60_000]
-    data = packed([text] * 400)
-    del packed
+    data = packed([text] * 20) * 6
     one, most = 0, 0
     for count in (1, threads):
         tracemalloc.start()
         size = sum(map(len, decompress((data[at : at + 50_000] for at in range(0, len(data), 50_000)), kind, count)))
         one, most = most, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert size == 400 * len(text)
-    limit = 2_000_000 + len(text) + 3 * 1_000_000 + threads * one
-    assert most <= limit
-    assert limit < 0.5 * 400 * len(text) or one > 1_000_000
+        assert size == 120 * len(text)
+    assert most <= 600_000 + len(text) + 3 * 300_000 + threads * one
 
 
 @given(st.lists(st.integers(0, 40_000), max_size=8), st.integers(1, 3))

@@ -17,8 +17,9 @@ __all__ = ["MOST_AHEAD", "Ahead", "Decode", "Decoded", "Piece", "told"]
 #: Decodes all that it is given, in blocks; raises `ValueError` for what it cannot decode or what does not end.
 Decode = Callable[[Iterator[bytes]], Iterator[bytes]]
 
-#: How much decoded text waits for its turn, over all pieces, in bytes: as much as a block of `xz -T0` holds.
-MOST_AHEAD: Final = 24 * 1024 * 1024
+#: How much decoded text waits for its turn, over all pieces, in bytes. Two threads never wait where it is at least half
+#: of what a piece holds, and a block of `xz -T0` holds 24 MiB.
+MOST_AHEAD: Final = 16 * 1024 * 1024
 
 
 class Decoded(NamedTuple):

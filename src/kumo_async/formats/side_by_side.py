@@ -59,7 +59,7 @@ def side_by_side(
 
 def _filled(ahead: Ahead, pieces: Pieces, threads: int) -> bool:
     """Have pieces decoded as far ahead as is of use; return whether there is one."""
-    while len(ahead.pieces) < 2 * threads and sum(len(piece.data) for piece in ahead.pieces) < MOST_PIECE:
+    while len(ahead.pieces) <= threads and sum(len(piece.data) for piece in ahead.pieces) < MOST_PIECE:
         start = pieces.taken
         data = next(pieces, None)
         if data is None:
