@@ -1,4 +1,4 @@
-"""Compressed files as tools write them that work in parallel: bgzip, pbzip2, pzstd, and xz with several blocks."""
+"""Compressed files as tools write them that work in parallel: bgzip, pbzip2, and xz with several blocks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from kumo_async.formats.identify import FileKind
 
-__all__ = ["PACKS", "bgzf", "pzstd", "xz_blocks"]
+__all__ = ["PACKS", "bgzf", "xz_blocks"]
 
 
 def bgzf(data: bytes) -> bytes:
@@ -23,12 +21,6 @@ def bgzf(data: bytes) -> bytes:
     extra = b"BC\x02\0" + struct.pack("<H", len(packed) + 25)
     head = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0" + extra
     return head + packed + struct.pack("<II", zlib.crc32(data), len(data))
-
-
-def pzstd(data: bytes) -> bytes:
-    """Return one frame as pzstd writes it, behind a frame that is to be skipped and tells its size."""
-    packed: bytes = pa.compress(data, codec="zstd", asbytes=True)
-    return struct.pack("<III", 0x184D2A50, 4, len(packed)) + packed
 
 
 def xz_blocks(texts: Sequence[bytes], sizes: bool = True, **options: Any) -> bytes:
@@ -85,8 +77,6 @@ def _each(pack: Callable[[bytes], bytes]) -> Callable[[Sequence[bytes]], bytes]:
 PACKS: dict[str, tuple[FileKind, Callable[[Sequence[bytes]], bytes]]] = {
     "bgzip": (FileKind.GZIP, _each(bgzf)),
     "pbzip2": (FileKind.BZIP2, _each(lambda text: bz2.compress(text, 1))),
-    "pzstd": (FileKind.ZSTD, _each(pzstd)),
-    "zstd": (FileKind.ZSTD, _each(lambda text: pa.compress(text, codec="zstd", asbytes=True))),
     "xz streams": (FileKind.XZ, _each(lambda text: lzma.compress(text, preset=0))),
     "xz blocks": (FileKind.XZ, lambda texts: xz_blocks(texts, preset=0)),
     "xz blocks without sizes": (FileKind.XZ, lambda texts: xz_blocks(texts, sizes=False, preset=0)),

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from kumo_async.formats.ahead import Decode, told
 from kumo_async.formats.identify import FileKind
-from kumo_async.formats.members import Find, find_bgzf, find_bzip2, find_xz, find_zstd
+from kumo_async.formats.members import Find, find_bgzf, find_bzip2, find_xz
 from kumo_async.formats.side_by_side import side_by_side
 from kumo_async.formats.xz_streams import one_block_streams
 
@@ -86,13 +86,13 @@ class _Place:
 def _read(
     blocks: Iterator[bytes], kind: FileKind, threads: int, reach: Callable[[int], None]
 ) -> Generator[bytes, None, None]:
-    decode = _READERS[kind]
-    if threads == 1:
+    decode, find = _READERS[kind], _FINDERS.get(kind)
+    if threads == 1 or find is None:
         yield from decode(told(blocks, reach))
         return
     if kind is FileKind.XZ:
         blocks = one_block_streams(blocks)
-    yield from side_by_side(blocks, _FINDERS[kind], decode, threads, reach)
+    yield from side_by_side(blocks, find, decode, threads, reach)
 
 
 class _Member(Protocol):
@@ -209,9 +209,9 @@ _READERS: Final[dict[FileKind, Decode]] = {
     FileKind.BZIP2: _bzip2,
     FileKind.XZ: _xz,
 }
+# Zstandard is so fast that two threads are hardly faster than one: benchmarks/README.md.
 _FINDERS: Final[dict[FileKind, Find]] = {
     FileKind.GZIP: find_bgzf,
-    FileKind.ZSTD: find_zstd,
     FileKind.BZIP2: find_bzip2,
     FileKind.XZ: find_xz,
 }

@@ -21,6 +21,9 @@ __all__ = ["MOST_THREADS", "side_by_side"]
 #: How many pieces are decoded at a time at the most. More of them would wait for room, and for the one reader.
 MOST_THREADS: Final = 8
 
+#: How much compressed data is cut off before that many threads need it, in bytes, where pieces are small.
+_ENOUGH: Final = 3 * 1024 * 1024
+
 
 def side_by_side(
     blocks: Iterator[bytes], find: Find, decode: Decode, threads: int, reach: Callable[[int], None]
@@ -59,7 +62,9 @@ def side_by_side(
 
 def _filled(ahead: Ahead, pieces: Pieces, threads: int) -> bool:
     """Have pieces decoded as far ahead as is of use; return whether there is one."""
-    while len(ahead.pieces) <= threads and sum(len(piece.data) for piece in ahead.pieces) < MOST_PIECE:
+    while (held := sum(len(piece.data) for piece in ahead.pieces)) < MOST_PIECE:
+        if len(ahead.pieces) > threads and held > _ENOUGH:
+            break
         start = pieces.taken
         data = next(pieces, None)
         if data is None:
