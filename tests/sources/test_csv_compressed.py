@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import anyio
+import members_files
 import pyarrow as pa
 import pytest
 from csv_partitions import cut, parsed, spool_files
@@ -262,6 +264,36 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
     assert scope.cancelled_caught
     assert spool_files(tmp_path) == []
     assert not await csv.has_table_async("a")
+
+
+@pytest.mark.parametrize("pack", members_files.PACKS)
+async def test_threads_end_with_an_upload_that_is_cancelled_or_fails(
+    csv: kumo_async.FileUploadConnector, tmp_path: Path, pack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.csv_content.processors", lambda: 3)
+    monkeypatch.setattr("kumo_async.formats.members.PIECE", 1_000)
+    kind, packed = members_files.PACKS[pack]
+    path = tmp_path / f"a.csv.{next(ending for ending, (_, other) in PACKS.items() if other is kind)}"
+    data = packed([b"id,x\n", *[TEXT.split(b"\n", 1)[1][:30_000]] * 300])
+    path.write_bytes(data)
+    options = UploadOptions(partition_threshold=0, partition_size=100_000, spool_dir=tmp_path)
+    running: list[int] = []
+    with anyio.CancelScope() as scope:
+
+        class Cancel:
+            def on_event(self, event: kumo_async.Event) -> None:
+                if isinstance(event, kumo_async.PartitionStored):
+                    running.append(sum("decompress" in thread.name for thread in threading.enumerate()))
+                    scope.cancel()
+
+        await csv.upload_async("a", path, options=options, observer=Cancel())
+    assert scope.cancelled_caught
+    assert running[0]
+    assert not [thread for thread in threading.enumerate() if "decompress" in thread.name]
+    path.write_bytes(data[:-50])
+    with pytest.raises(SourceError, match=r"cut off|never ends"):
+        await csv.upload_async("a", path, options=options)
+    assert not [thread for thread in threading.enumerate() if "decompress" in thread.name]
 
 
 async def test_a_file_that_changes_meanwhile_makes_no_table(
