@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import anyio
+import members_files
 import pyarrow as pa
 import pytest
 from csv_partitions import cut, parsed, spool_files
@@ -22,6 +24,7 @@ from kumo_async.formats import decompress as module
 from kumo_async.formats.decompress import CompressionError, decompress
 from kumo_async.formats.identify import FileKind
 from kumo_async.local import LocalDataPlane
+from kumo_async.sources import open_source
 
 
 def zstd(data: bytes) -> bytes:
@@ -94,6 +97,46 @@ async def test_the_decompressed_size_decides_between_one_object_and_partitions(
     assert len(plane.table_files("a", "csv")) == len(large.partitions)
     with pytest.raises(ValueError, match="auto_partition"):
         await csv.upload_async("a", path, auto_partition=False, options=options)
+
+
+@pytest.mark.parametrize("ending", ["gz", "csv"])
+async def test_a_text_in_several_temporary_files_travels_as_one_object(
+    plane: LocalDataPlane,
+    csv: kumo_async.FileUploadConnector,
+    tmp_path: Path,
+    ending: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.csv_content._SPOOL_SIZE", 1_000_000)
+    monkeypatch.setattr("kumo_async.sources.csv_scan._STRIDE", 1_000_000)
+    text, rows = TEXT.replace(b"a b", b"a_b") + TEXT.split(b"\n", 1)[1] * 60, 3_000 * 61
+    path = tmp_path / f"a.csv{'.gz' if ending == 'gz' else ''}"
+    path.write_bytes(gzip.compress(text) if ending == "gz" else text.decode().encode("utf-16"))
+    options = UploadOptions(spool_dir=tmp_path, csv=CsvOptions(encoding="utf-16" if ending == "csv" else None))
+    report = await csv.upload_async("a", path, options=options)
+    assert [(partition.name, partition.rows) for partition in report.partitions] == [("a", rows)]
+    assert [file.read_bytes() for file in plane.table_files("a", "csv")] == [text]
+    assert spool_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+async def test_temporary_files_are_freed_with_their_partitions(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.csv_content._SPOOL_SIZE", 1_000_000)
+    monkeypatch.setattr("kumo_async.sources.encode.UNIT_BYTES", 500_000)
+    monkeypatch.setattr("kumo_async.sources.convert_types.BLOCK_BYTES", 250_000)
+    monkeypatch.setattr("kumo_async.sources.convert.processors", lambda: 1)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(TEXT * 400))
+    options = UploadOptions(partition_threshold=0, spool_dir=tmp_path, convert="parquet" if kind == "parquet" else None)
+    held = []
+    async with open_source(path, kind, options) as source:
+        async for partition in source.partitions(200_000):
+            del partition
+            held.append(len(spool_files(tmp_path)))
+    assert max(held) <= 10 < len(TEXT) * 400 // 1_000_000
+    assert len(held) > 10
 
 
 @each_pack
@@ -221,6 +264,36 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
     assert scope.cancelled_caught
     assert spool_files(tmp_path) == []
     assert not await csv.has_table_async("a")
+
+
+@pytest.mark.parametrize("pack", members_files.PACKS)
+async def test_threads_end_with_an_upload_that_is_cancelled_or_fails(
+    csv: kumo_async.FileUploadConnector, tmp_path: Path, pack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.sources.csv_content.processors", lambda: 3)
+    monkeypatch.setattr("kumo_async.formats.members.PIECE", 1_000)
+    kind, packed = members_files.PACKS[pack]
+    path = tmp_path / f"a.csv.{next(ending for ending, (_, other) in PACKS.items() if other is kind)}"
+    data = packed([b"id,x\n", *[TEXT.split(b"\n", 1)[1][:30_000]] * 300])
+    path.write_bytes(data)
+    options = UploadOptions(partition_threshold=0, partition_size=100_000, spool_dir=tmp_path)
+    running: list[int] = []
+    with anyio.CancelScope() as scope:
+
+        class Cancel:
+            def on_event(self, event: kumo_async.Event) -> None:
+                if isinstance(event, kumo_async.PartitionStored):
+                    running.append(sum("decompress" in thread.name for thread in threading.enumerate()))
+                    scope.cancel()
+
+        await csv.upload_async("a", path, options=options, observer=Cancel())
+    assert scope.cancelled_caught
+    assert running[0]
+    assert not [thread for thread in threading.enumerate() if "decompress" in thread.name]
+    path.write_bytes(data[:-50])
+    with pytest.raises(SourceError, match=r"cut off|never ends"):
+        await csv.upload_async("a", path, options=options)
+    assert not [thread for thread in threading.enumerate() if "decompress" in thread.name]
 
 
 async def test_a_file_that_changes_meanwhile_makes_no_table(

@@ -5,10 +5,15 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Final, Protocol
 
+from kumo_async.formats.ahead import Decode, told
 from kumo_async.formats.identify import FileKind
+from kumo_async.formats.members import Find, find_bgzf, find_bzip2, find_xz
+from kumo_async.formats.side_by_side import side_by_side
+from kumo_async.formats.xz_streams import one_block_streams
 
 __all__ = ["EXPANSION_FLOOR", "MOST_EXPANSION", "CompressionError", "decompress"]
 
@@ -30,12 +35,16 @@ class CompressionError(ValueError):
     """The compressed data is damaged, cut off, followed by something else, or expands beyond the bound."""
 
 
-def decompress(blocks: Iterator[bytes], kind: FileKind) -> Iterator[bytes]:
+def decompress(
+    blocks: Iterator[bytes], kind: FileKind, threads: int = 1, reach: Callable[[int], None] | None = None
+) -> Generator[bytes, None, None]:
     r"""Decompress a stream; several members or frames in a row are read as one.
 
     Arguments:
         blocks: The compressed data, in blocks of any size; what it raises is passed on.
         kind: How it is compressed: GZIP, ZSTD, BZIP2 or XZ.
+        threads: How many members are decompressed at a time, where the file has several that can be told apart.
+        reach: Told how much of the compressed data the next block came from, in bytes from the beginning.
 
     Yields:
         The data in blocks of at most 1 MiB.
@@ -48,27 +57,42 @@ def decompress(blocks: Iterator[bytes], kind: FileKind) -> Iterator[bytes]:
         >>> b"".join(decompress(iter([gzip.compress(b"id,x\n"), gzip.compress(b"1,2\n")]), FileKind.GZIP))
         b'id,x\n1,2\n'
     """
-    counted = _Counted(blocks)
+    place = _Place()
     produced = 0
-    for block in _READERS[kind](counted):
-        produced += len(block)
-        if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * counted.total):
-            raise CompressionError(
-                f"its first {counted.total:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an attack. "
-                f"If it is a table after all, decompress it first"
-            )
-        yield block
+    # Closed with this one, so that no thread is left behind.
+    with closing(_read(blocks, kind, threads, place.reach)) as read:
+        for block in read:
+            produced += len(block)
+            if produced > max(EXPANSION_FLOOR, MOST_EXPANSION * place.at):
+                raise CompressionError(
+                    f"its first {place.at:,} bytes expand more than {MOST_EXPANSION}-fold, like those of an "
+                    f"attack. If it is a table after all, decompress it first"
+                )
+            if reach is not None:
+                reach(place.at)
+            yield block
 
 
-class _Counted(Iterator[bytes]):
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self.total = 0
-        self._blocks = blocks
+class _Place:
+    """Where in the compressed data decompression has come to, in bytes."""
 
-    def __next__(self) -> bytes:
-        block = next(self._blocks)
-        self.total += len(block)
-        return block
+    def __init__(self) -> None:
+        self.at = 0
+
+    def reach(self, at: int) -> None:
+        self.at = at
+
+
+def _read(
+    blocks: Iterator[bytes], kind: FileKind, threads: int, reach: Callable[[int], None]
+) -> Generator[bytes, None, None]:
+    decode, find = _READERS[kind], _FINDERS.get(kind)
+    if threads == 1 or find is None:
+        yield from decode(told(blocks, reach))
+        return
+    if kind is FileKind.XZ:
+        blocks = one_block_streams(blocks)
+    yield from side_by_side(blocks, find, decode, threads, reach)
 
 
 class _Member(Protocol):
@@ -179,4 +203,15 @@ class _BlockFile:
         self.closed = True
 
 
-_READERS: Final = {FileKind.GZIP: _gzip, FileKind.ZSTD: _zstd, FileKind.BZIP2: _bzip2, FileKind.XZ: _xz}
+_READERS: Final[dict[FileKind, Decode]] = {
+    FileKind.GZIP: _gzip,
+    FileKind.ZSTD: _zstd,
+    FileKind.BZIP2: _bzip2,
+    FileKind.XZ: _xz,
+}
+# Zstandard is so fast that two threads are hardly faster than one: benchmarks/README.md.
+_FINDERS: Final[dict[FileKind, Find]] = {
+    FileKind.GZIP: find_bgzf,
+    FileKind.BZIP2: find_bzip2,
+    FileKind.XZ: find_xz,
+}

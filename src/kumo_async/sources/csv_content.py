@@ -7,17 +7,19 @@ being sent and the next partition, whatever the size of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PurePath
 from typing import NamedTuple, Protocol
 
 from ..errors import SourceError
+from ..formats.ahead import told
 from ..formats.decompress import CompressionError, decompress
 from ..formats.identify import FileKind, identify
 from ..formats.recode import EncodingError, is_utf8, to_utf8
 from ..options import UploadOptions
 from .files import FileRange, SourceFile
 from .spool import Spool, SpoolFile
+from .workers import processors
 
 __all__ = ["COMPRESSIONS", "FIRST_BLOCK", "Content", "FileContent", "SpooledContent", "open_content"]
 
@@ -68,11 +70,11 @@ class Content(Protocol):
         ...
 
     def reach(self, end: int) -> None:
-        """Produce all bytes before `end`. Worker threads only."""
+        """Produce all bytes before `end`, which nobody will read but who takes them. Worker threads only."""
         ...
 
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
-        """Hand over the bytes from `start`, where those before ended, to `end`."""
+        """Hand over the bytes from `start`, where those before ended, to `end`. They can be read further."""
         ...
 
     def close(self) -> None:
@@ -151,11 +153,11 @@ class SpooledContent:
         self._threshold = options.partition_threshold
         self._spool = Spool(options.spool_dir, _SPOOL_SIZE)
         self._pieces: list[_Piece] = []
-        self._read = 0
-        blocks = self._raw()
+        self._used = self._taken = self._seen = 0
+        self._raw: Generator[bytes, None, None] = told(self._file_blocks(), self._use)
         if compression is not None:
-            blocks = decompress(blocks, compression)
-        self._blocks = to_utf8(blocks, encoding) if encoding is not None else blocks
+            self._raw = decompress(self._file_blocks(), compression, processors(), self._use)
+        self._blocks: Iterator[bytes] = to_utf8(self._raw, encoding) if encoding is not None else self._raw
         self._decidable = file.size // (_MOST_SHRINKING if encoding is not None else 1)
 
     @property
@@ -163,7 +165,7 @@ class SpooledContent:
         """See `Content`."""
         if self.ended:
             return self._produced
-        estimate = self._file.size * self._produced // max(self._read, 1)
+        estimate = self._file.size * self._produced // max(self._used, 1)
         return max(estimate, self._threshold + 1)
 
     @property
@@ -185,11 +187,10 @@ class SpooledContent:
         Raises:
             SourceError: If what comes next cannot be decompressed or converted.
         """
-        if offset >= self._produced:
-            return b"" if self.ended else self._produce()
-        piece = next(piece for piece in reversed(self._pieces) if piece.start <= offset)
-        held = piece.range(offset, piece.end)
-        return piece.file.read_blocking(held.offset, min(FIRST_BLOCK, held.length))
+        block = self._block(offset)
+        self._seen = offset + len(block)
+        self._free()
+        return block
 
     def reach(self, end: int) -> None:
         """See `Content`.
@@ -199,18 +200,33 @@ class SpooledContent:
         """
         while not self.ended and self._produced < end:
             self._produce()
+        self._seen = max(self._seen, end)
 
     def take(self, start: int, end: int) -> tuple[FileRange, ...]:
         """See `Content`."""
         ranges = tuple(piece.range(start, end) for piece in self._pieces if piece.start < end and piece.end > start)
-        # A temporary file is freed with the last range of it. The last piece is needed for where the text ends.
-        self._pieces = [piece for piece in self._pieces[:-1] if piece.end > end] + self._pieces[-1:]
+        self._taken = end
+        self._free()
         return ranges
 
     def close(self) -> None:
         """See `Content`. Partitions that were handed out cannot be read any more."""
+        self._raw.close()
         self._pieces.clear()
         self._spool.close()
+
+    def _free(self) -> None:
+        # A temporary file is freed with the last range of it. What travels as one object is handed over long before it
+        # is read to its end. The last piece is needed for where the text ends.
+        done = min(self._taken, self._seen)
+        self._pieces = [piece for piece in self._pieces[:-1] if piece.end > done] + self._pieces[-1:]
+
+    def _block(self, offset: int) -> bytes:
+        if offset >= self._produced:
+            return b"" if self.ended else self._produce()
+        piece = next(piece for piece in reversed(self._pieces) if piece.start <= offset)
+        held = piece.range(offset, piece.end)
+        return piece.file.read_blocking(held.offset, min(FIRST_BLOCK, held.length))
 
     def _produce(self) -> bytes:
         try:
@@ -231,12 +247,16 @@ class SpooledContent:
         else:
             self._pieces.append(_Piece(start, start + len(block), stored.file, stored.offset))
 
-    def _raw(self) -> Iterator[bytes]:
-        while self._read < self._file.size:
-            block = self._file.read_blocking(self._read, min(_READ, self._file.size - self._read))
+    def _use(self, place: int) -> None:
+        self._used = place
+
+    def _file_blocks(self) -> Generator[bytes, None, None]:
+        at = 0
+        while at < self._file.size:
+            block = self._file.read_blocking(at, min(_READ, self._file.size - at))
             if not block:
                 raise self._file.changed("is shorter than it was")
-            self._read += len(block)
+            at += len(block)
             yield block
 
 
