@@ -186,15 +186,16 @@ class UnfinishedUpload:
         endpoint: The service that it is for; ``?group=...&project=...`` behind it, where these were given.
         path: The source file.
         started: When it was begun.
-        state: ``"sending"``: nothing has changed in Kumo, and the same call resumes it. ``"committing"``: the old table
-            may be gone, and the new one may be visible in part; it must be finished. ``"running"``: a process is at it.
+        state: ``"sending"``: nothing has changed in Kumo, and the same call resumes it, unless there is a `problem`.
+            ``"committing"``: the old table may be gone, and the new one may be visible in part; it must be finished.
+            ``"running"``: a process is at it.
         partitions: How many partitions are stored.
         bytes: Their size together, in bytes.
         outcome: What `recover_uploads` did. ``"finished"``: the table is there, whole. ``"taken back"``: nothing of it
             is visible, since the service no longer knew what had been stored; upload it again. ``"superseded"``: the
             table was changed by others since and was left as it is. ``"discarded"``. ``"failed"``: see `problem`.
             None: nothing.
-        problem: What went wrong.
+        problem: What went wrong, or keeps it from being resumed.
     """
 
     table: str

@@ -77,6 +77,34 @@ async def test_an_upload_that_stored_nothing_leaves_no_journal(
     assert list(journals.iterdir()) == []
 
 
+@pytest.mark.parametrize("change", ["touched", "removed"])
+async def test_what_is_stored_of_a_file_that_has_changed_is_forgotten(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path, change: str
+) -> None:
+    class Meddler:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.PartitionStored):
+                path.touch() if change == "touched" else path.unlink(missing_ok=True)
+
+    with pytest.raises(kumo_async.SourceChangedError):
+        await parquet.upload_async("numbers", path, options=THREE, observer=Meddler())
+    assert list(journals.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["touched", "removed", None])
+async def test_it_is_said_of_what_cannot_be_resumed(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path, change: str | None
+) -> None:
+    with dying_after(3):
+        await parquet.upload_async("numbers", path, options=THREE)
+    if change is not None:
+        path.touch() if change == "touched" else path.unlink()
+    [found] = await kumo_async.unfinished_uploads_async()
+    assert found.state == "sending"
+    assert (found.problem or "").startswith("its source has changed or is gone" if change else "")
+    assert (found.problem is None) == (change is None)
+
+
 @pytest.mark.parametrize("change", ["touched", "replaced", "other size", "other arguments", "told not to"])
 async def test_all_is_sent_again_where_it_is_not_the_same(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path, change: str

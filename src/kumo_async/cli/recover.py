@@ -73,7 +73,8 @@ def _print(found: Sequence[UnfinishedUpload], *, as_json: bool) -> None:
     for each in found:
         stored = f"{each.partitions} ({format_bytes(each.bytes)})"
         started = each.started.astimezone().strftime("%Y-%m-%d %H:%M")
-        outcome = each.outcome or ("same upload resumes it" if each.state == "sending" else "")
+        resumable = each.state == "sending" and each.problem is None
+        outcome = each.outcome or ("same upload resumes it" if resumable else "")
         table.add_row(*map(cell, (each.table, each.file_type, each.state, stored, started, each.path, outcome)))
     stdout_console().print(table)
     for each in found:

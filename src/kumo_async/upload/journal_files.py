@@ -176,17 +176,37 @@ def interrupted(folder: Path, key: str) -> list[Interrupted]:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A journal that is there, and whether a running upload has it."""
+    """A journal that is there.
+
+    Attributes:
+        path: Where it is.
+        state: What it says.
+        running: Whether a running upload has it.
+        same_source: Whether the source is as it was when the upload was begun.
+    """
 
     path: Path
     state: JournalState
     running: bool
+    same_source: bool
 
 
 def survey(folder: Path) -> list[Unfinished]:
     """Return all journals that can be trusted."""
-    peeked = [each for each in map(_peek, journals(folder)) if each]
-    return [Unfinished(each.path, each.state, _is_locked(each.path)) for each in peeked]
+    return [_unfinished(each.path, each.state) for each in map(_peek, journals(folder)) if each]
+
+
+def _unfinished(path: Path, state: JournalState) -> Unfinished:
+    return Unfinished(path, state, _is_locked(path), _is_same_source(state.head))
+
+
+def _is_same_source(head: Head) -> bool:
+    try:
+        now = os.stat(head.path)  # noqa: PTH116 - a path that is text already
+    except OSError:
+        return False
+    was = (head.device, head.inode, head.size, head.mtime_ns, head.ctime_ns)
+    return was == (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
 
 
 def _is_locked(path: Path) -> bool:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from ..errors import ConfigurationError, KumoError, SourceError, UploadError, no_groups
+from ..errors import ConfigurationError, KumoError, SourceChangedError, SourceError, UploadError, no_groups
 from ..events import Notify, PartitionResumed, RetryScheduled, UploadCommitted, UploadFailed, UploadStarted
 from ..formats.names import check_table_name
 from ..options import UploadOptions, check_partition_size_mb
 from ..report import PartitionReport, UploadPlan, UploadReport
 from ..service.messages import connector_id
 from ..service.session import Session
+from ..shield import to_the_end
 from ..sources import Source, open_source
 from ..sources.files import Partition
 from .commit import ForgottenError, commit
@@ -126,6 +127,10 @@ async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, ag
             journal = await journals.claim(head, resume=resume)
         try:
             await _send_and_commit(transfer, journals, journal, source, plan)
+        except SourceChangedError:
+            # What was stored of a file that is no longer the same is of use to nobody.
+            await to_the_end(journal.finish)
+            raise
         finally:
             await journal.leave()
         return _report(source, plan, journal, time.monotonic() - begin)

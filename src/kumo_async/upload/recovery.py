@@ -25,6 +25,8 @@ __all__ = ["delete_table", "describe", "finish_interrupted", "recover"]
 
 logger = logging.getLogger("kumo_async")
 
+_CHANGED = "its source has changed or is gone, so it cannot be resumed; discard it"
+
 
 async def finish_interrupted(transfer: Transfer, journals: Journals, head: Head) -> Journal | None:
     """Finish, before an upload, the commits of its table that were interrupted.
@@ -56,15 +58,17 @@ def describe(found: Unfinished) -> UnfinishedUpload:
     """Return an unfinished upload as users see it."""
     head, stored = found.state.head, found.state.stored.values()
     committing = found.state.phase is not Phase.SENDING
+    state = "running" if found.running else "committing" if committing else "sending"
     return UnfinishedUpload(
         table=head.table,
         file_type=file_type_of(head.connector),
         endpoint=head.endpoint,
         path=head.path,
         started=datetime.fromtimestamp(head.created, UTC),
-        state="running" if found.running else "committing" if committing else "sending",
+        state=state,
         partitions=len(stored),
         bytes=sum(each.receipt.size for each in stored),
+        problem=None if state != "sending" or found.same_source else _CHANGED,
     )
 
 
