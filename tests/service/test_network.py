@@ -265,6 +265,17 @@ async def test_a_proxy_that_is_not_there_is_named_without_its_password(world: Wo
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
+async def test_a_proxy_whose_name_cannot_be_resolved_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_args: object, **_kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    client = kumo_async.KumoClient("https://192.0.2.1/api", "acme:k", proxy="http://nosuchproxy.invalid:3128")
+    async with client.connected() as connection:
+        with pytest.raises(KumoError, match="the name nosuchproxy.invalid cannot be resolved"):
+            await connection.session.control._call("/v1/x", {}, 1, None)
+
+
 @pytest.mark.parametrize("no_proxy", ["localhost", "*", "kumo.test,.localhost"])
 async def test_loopback_and_no_proxy_are_reached_directly(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch, no_proxy: str

@@ -213,7 +213,7 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
     if seen.broken is not None or is_repeated(seen):
         return ServiceUnavailableError(
             f"{call} got no usable answer from {host} in {error.tries}: {error}. Check {ENDPOINT_VARIABLE} (or "
-            f"url=) and that the service is up.",
+            f"url=), the proxy if there is one, and that the service is up.",
             status=seen.status,
             attempts=attempts,
         )

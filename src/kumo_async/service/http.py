@@ -116,7 +116,8 @@ def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
         case aiohttp.ClientConnectorError(os_error=LineAddressError()):
             return Break.UNUSABLE, f"the name {host} leads to a link-local address"
         case aiohttp.ClientConnectorDNSError():
-            return Break.UNREACHED, f"the name {host} cannot be resolved"
+            # Its own host, since it may be the proxy's.
+            return Break.UNREACHED, f"the name {error.host} cannot be resolved"
         case aiohttp.ClientConnectorSSLError():
             return Break.UNREACHED, f"no TLS connection to {host}"
         case aiohttp.ClientProxyConnectionError():
