@@ -74,6 +74,8 @@ def test_csv_partitions_grow_where_there_would_be_too_many() -> None:
 def test_sizes_beyond_what_kumo_documents_are_said() -> None:
     assert size_warnings(9 * 10**9, "csv", 250 * MIB) == ()
     assert "Parquet" in size_warnings(11 * 10**9, "csv", 250 * MIB)[0]
-    assert "Parquet" in size_warnings(10**6, "csv", 100)[0]
+    assert "some 10,000 partitions" in size_warnings(10**6, "csv", 100)[0]
+    assert "has 129 partitions" in size_warnings(10**6, "csv", 100, partitions=129)[0]
+    assert size_warnings(10**6, "csv", 100, partitions=128) == ()
     assert size_warnings(10**12, "parquet", 250 * MIB) == ()
     assert "512 MB" in size_warnings(10**12, "parquet", 1000 * MIB)[0]

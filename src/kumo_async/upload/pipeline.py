@@ -153,7 +153,7 @@ def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) 
     receipts, resumed = journal.state.receipts, journal.resumed
     # What a compressed file holds is known only now.
     sent = sum(receipt.size for receipt in receipts)
-    warnings = [*source.warnings, *size_warnings(sent, plan.file_type, plan.partition_size)]
+    warnings = [*source.warnings, *size_warnings(sent, plan.file_type, plan.partition_size, len(receipts))]
     if journal.problem is not None:
         warnings.append(
             f"No journal of this upload could be kept, so that it could not have been resumed: {journal.problem}. "

@@ -138,8 +138,14 @@ def partition_size(
     return target
 
 
-def size_warnings(size: int, file_type: str, target: int | None) -> tuple[str, ...]:
+def size_warnings(size: int, file_type: str, target: int | None, partitions: int | None = None) -> tuple[str, ...]:
     """Return what is to be said about sizes that Kumo documents as too large.
+
+    Args:
+        size: The size of the source in bytes.
+        file_type: Its type.
+        target: The target size of a partition in bytes, None for one object.
+        partitions: How many there are; None where that is not known yet.
 
     Example:
         >>> size_warnings(11 * 10**9, "csv", 1000 * MIB)[0][:31]
@@ -150,10 +156,11 @@ def size_warnings(size: int, file_type: str, target: int | None) -> tuple[str, .
             return ()
         most = format_bytes(target or size)
         return (f"Kumo documents 512 MB as the most for one Parquet file of a table; here it may be {most}.",)
-    over_count = target is not None and size / target > MOST_CSV_PARTITIONS
-    if size <= MOST_CSV_BYTES and not over_count:
+    count = partitions or (1 if target is None else math.ceil(size / target))
+    if size <= MOST_CSV_BYTES and count <= MOST_CSV_PARTITIONS:
         return ()
+    found = f"{format_bytes(size)}" if size > MOST_CSV_BYTES else f"{'' if partitions else 'some '}{count:,} partitions"
     return (
-        f"The CSV has {format_bytes(size)}, and Kumo documents at most 10 GB in {MOST_CSV_PARTITIONS} partitions for "
-        f"an uploaded CSV table. Upload it as Parquet instead.",
+        f"The CSV has {found}, and Kumo documents at most 10 GB in {MOST_CSV_PARTITIONS} partitions for an uploaded "
+        f"CSV table. Upload it as Parquet instead{', or in larger partitions' if size <= MOST_CSV_BYTES else ''}.",
     )
