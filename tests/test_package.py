@@ -23,7 +23,7 @@ LAYERS = {
     "checks": {"errors"},
     "options": {"checks", "errors"},
     "report": set[str](),
-    "events": {"report"},
+    "events": {"errors", "report"},
     "shield": {"errors"},
     "formats": {"errors"},
     "local": {"errors", "formats"},

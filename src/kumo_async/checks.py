@@ -20,6 +20,7 @@ __all__ = [
     "check_int",
     "check_journal_dir",
     "check_seconds",
+    "check_text",
     "names_of",
     "null_values_of",
     "types_of",
@@ -50,6 +51,12 @@ def check_bool(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} must be True or False; got {type(value).__name__}.")
 
 
+def check_text(name: str, value: object) -> None:
+    """Raise unless `value` is a str, or None."""
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a str; got {type(value).__name__}.")
+
+
 def check_choice(name: str, value: object, *choices: str | None) -> None:
     """Raise unless `value` is one of `choices`."""
     if value not in choices:
@@ -59,7 +66,11 @@ def check_choice(name: str, value: object, *choices: str | None) -> None:
 
 def check_existing_dir(name: str, given: str | os.PathLike[str] | None) -> None:
     """Raise unless `given` is an existing directory, or None."""
-    if given is not None and not Path(given).is_dir():
+    if given is None:
+        return
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigurationError(f"{name} must be the path of a directory; got {type(given).__name__}.")
+    if not Path(given).is_dir():
         raise ConfigurationError(
             f"{name} is {os.fspath(given)!r}, which is not an existing directory. Create it, or leave the option out "
             f"to use the system's temporary directory."

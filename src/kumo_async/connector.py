@@ -33,7 +33,7 @@ class FileUploadConnector:
             call.
 
     Raises:
-        ConfigurationError: If `file_type` is neither of the two.
+        ConfigurationError: If `file_type` is neither of the two, or `client` is no client.
 
     Example:
         >>> import kumo_async as kumoai
@@ -44,6 +44,8 @@ class FileUploadConnector:
 
     def __init__(self, file_type: str, *, client: KumoClient | None = None) -> None:
         self._file_type = check_file_type(file_type)
+        if client is not None and not isinstance(client, KumoClient):
+            raise ConfigurationError(f"client must be a KumoClient; got {type(client).__name__}.")
         self._client = client
 
     @property
@@ -107,9 +109,10 @@ class FileUploadConnector:
         options = UploadOptions() if options is None else options
         kind, endpoint = self._file_type, self.client.credentials.scoped_endpoint
         request = UploadRequest(name, path, kind, auto_partition, partition_size_mb, options, endpoint)
+        notify = notifier(observer)
         with no_groups():
             async with self.client.connected() as connection:
-                return await upload(connection.session, connection.limits, request, notifier(observer))
+                return await upload(connection.session, connection.limits, request, notify)
 
     def upload(
         self,

@@ -1,7 +1,7 @@
 """What happens during an upload, and who wants to know.
 
 An observer is any object with a method `on_event`. It is called on the event loop that does the work, one event after
-the other, and should return at once. What it raises is logged and does not disturb the upload.
+the other, and should return at once. What it raises does not disturb the upload, and is logged the first time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Protocol, runtime_checkable
 
+from .errors import ConfigurationError
 from .report import UploadPlan, UploadReport
 
 __all__ = [
@@ -197,18 +199,37 @@ Notify = Callable[[Event], None]
 
 
 def notifier(observer: Observer | None) -> Notify:
-    """Return a function that logs an event and shows it to the observer, whatever the observer does with it."""
+    """Return a function that logs an event and shows it to the observer, whatever the observer does with it.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    if observer is not None:
+        _check(observer)
+    failed = False
 
     def notify(event: Event) -> None:
+        nonlocal failed
         _log(event)
         if observer is None:
             return
         try:
             observer.on_event(event)
         except Exception:
-            logger.exception("An observer raised on %s; the upload goes on.", type(event).__name__)
+            # Once: it would most likely be the same at each of thousands of events.
+            if not failed:
+                logger.exception("An observer raised on %s; the upload goes on.", type(event).__name__)
+            failed = True
 
     return notify
+
+
+def _check(observer: object) -> None:
+    method = getattr(observer, "on_event", None)
+    if not callable(method):
+        raise ConfigurationError(f"observer must have a method on_event(event); {type(observer).__name__} has none.")
+    if iscoroutinefunction(method):
+        raise ConfigurationError("observer.on_event must be a plain method, which is called and not awaited.")
 
 
 def _log(event: Event) -> None:

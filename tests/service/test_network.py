@@ -272,7 +272,7 @@ async def test_a_proxy_whose_name_cannot_be_resolved_is_named(monkeypatch: pytes
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     client = kumo_async.KumoClient("https://192.0.2.1/api", "acme:k", proxy="http://nosuchproxy.invalid:3128")
     async with client.connected() as connection:
-        with pytest.raises(KumoError, match="the name nosuchproxy.invalid cannot be resolved"):
+        with pytest.raises(KumoError, match=r"the name nosuchproxy\.invalid cannot be resolved"):
             await connection.session.control._call("/v1/x", {}, 1, None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -306,7 +307,55 @@ async def test_what_an_observer_raises_does_not_disturb_the_upload(
 
     await parquet.upload_async("numbers", write_parquet(numbers), observer=Broken())
     assert stored(plane, "numbers").equals(numbers)
-    assert "observer raised on UploadStarted" in caplog.text
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "An observer raised on UploadStarted; the upload goes on."
+    ]
+
+
+class _Awaited:
+    async def on_event(self, event: kumo_async.Event) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"path": None}, "path must be text .* NoneType"),
+        ({"path": 5}, "path must be text .* int"),
+        ({"auto_partition": "no"}, "auto_partition must be True or False"),
+        ({"observer": print}, "observer must have a method on_event"),
+        ({"observer": _Awaited()}, "on_event must be a plain method"),
+        ({"options": {}}, "options must be an UploadOptions"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+async def test_an_argument_of_a_wrong_type_is_one_clear_error_and_nothing_is_sent(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    given: dict[str, Any],
+    words: str,
+) -> None:
+    with pytest.raises(kumo_async.KumoError, match=words) as caught:
+        await parquet.upload_async(**{"name": "numbers", "path": write_parquet(numbers), **given})
+    assert isinstance(caught.value, ValueError)
+    assert plane.calls == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: kumo_async.KumoClient(url=5),  # type: ignore[arg-type]
+        lambda: kumo_async.KumoClient("https://acme.example/api", 5),  # type: ignore[arg-type]
+        lambda: kumo_async.KumoClient("https://acme.example/api", "k", group=5),  # type: ignore[arg-type]
+        lambda: kumo_async.FileUploadConnector("csv", client="x"),  # type: ignore[arg-type]
+        lambda: kumo_async.UploadOptions(spool_dir=5),  # type: ignore[arg-type]
+    ],
+)
+def test_so_is_one_of_what_is_made_before(make: Callable[[], object]) -> None:
+    with pytest.raises(kumo_async.ConfigurationError, match=r"must be .*; got"):
+        make()
 
 
 async def test_uploads_of_one_client_share_its_limits(

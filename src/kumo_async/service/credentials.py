@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 import platformdirs
 
+from ..checks import check_text
 from ..errors import ConfigurationError
 from .addresses import is_loopback
 from .authentication import Headers, HeadersProvider, Memory
@@ -73,6 +74,8 @@ def resolve(
         >>> resolve("https://acme.kumoai.cloud/api", "acme:secret", group="Sales", project="Churn").scoped_endpoint
         'https://acme.kumoai.cloud/api?group=Sales&project=Churn'
     """
+    for what, given in {"url": url, "api_key": api_key, "group": group, "project": project}.items():
+        check_text(what, given)
     url = url or os.environ.get(ENDPOINT_VARIABLE) or None
     if url is not None and url.lower().startswith(LOCAL_SCHEME):
         return _local(url[len(LOCAL_SCHEME) :])

@@ -49,12 +49,15 @@ def local_path(given: str | os.PathLike[str]) -> Path:
     """Return the local path that a user's argument means: `~` and ``file://`` are understood.
 
     Raises:
-        SourceError: If it is empty, has a NUL, or is a URL of another scheme or host.
+        SourceError: If it is no path, is empty, has a NUL, or is a URL of another scheme or host.
 
     Example:
         >>> local_path("file:///data/my%20users.csv").name
         'my users.csv'
     """
+    if not isinstance(given, str | os.PathLike):
+        decode = " Use os.fsdecode() on it." if isinstance(given, bytes) else ""
+        raise SourceError(f"The path must be text or an os.PathLike; got {type(given).__name__}.{decode}")
     text = os.fspath(given)
     if not isinstance(text, str):
         raise SourceError(f"The path must be text; got {type(text).__name__}. Use os.fsdecode() on it.")

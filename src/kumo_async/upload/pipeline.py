@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from ..checks import check_bool
 from ..errors import ConfigurationError, KumoError, SourceChangedError, SourceError, UploadError, no_groups
 from ..events import Notify, PartitionResumed, RetryScheduled, UploadCommitted, UploadFailed, UploadStarted
 from ..formats.names import check_table_name
@@ -54,6 +55,7 @@ class UploadRequest:
 
     def __post_init__(self) -> None:
         check_table_name(self.table)
+        check_bool("auto_partition", self.auto_partition)
         check_partition_size_mb(self.partition_size_mb)
         if not isinstance(self.options, UploadOptions):
             given = type(self.options).__name__

@@ -6,6 +6,7 @@ import logging
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from ..errors import KumoError, UploadError
 from ..events import Notify
@@ -57,8 +58,7 @@ async def finish_interrupted(transfer: Transfer, journals: Journals, head: Head)
 def describe(found: Unfinished) -> UnfinishedUpload:
     """Return an unfinished upload as users see it."""
     head, stored = found.state.head, found.state.stored.values()
-    committing = found.state.phase is not Phase.SENDING
-    state = "running" if found.running else "committing" if committing else "sending"
+    state = _state_of(found)
     return UnfinishedUpload(
         table=head.table,
         file_type=file_type_of(head.connector),
@@ -70,6 +70,12 @@ def describe(found: Unfinished) -> UnfinishedUpload:
         bytes=sum(each.receipt.size for each in stored),
         problem=None if state != "sending" or found.same_source else _CHANGED,
     )
+
+
+def _state_of(found: Unfinished) -> Literal["sending", "committing", "running"]:
+    if found.running:
+        return "running"
+    return "sending" if found.state.phase is Phase.SENDING else "committing"
 
 
 async def recover(
