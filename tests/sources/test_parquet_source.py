@@ -12,6 +12,7 @@ import pytest
 
 import kumo_async
 from kumo_async.local import LocalDataPlane
+from kumo_async.sources.names import accept_names
 
 WritesParquet = Callable[..., Path]
 
@@ -46,6 +47,21 @@ async def test_names_in_other_scripts_are_numbered_and_said(
     assert report.renamed_columns == {"имя": "auto_named_0"}
     assert "имя" in report.warnings[0]
     assert "имя" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "moved"),
+    [
+        (["user id", "user_id"], "'user_id' became 'user_id_1', since 'user id' became 'user_id'"),
+        (["", "auto_named_0"], "'auto_named_0' became 'auto_named_0_1', since '' became 'auto_named_0'"),
+        (["user_id", "user id"], None),
+    ],
+)
+def test_a_fine_name_that_another_column_took_is_said(names: list[str], moved: str | None) -> None:
+    warnings = accept_names("t.csv", names).warnings
+    assert [warning for warning in warnings if "were fine" in warning] == (
+        [] if moved is None else [f"Columns whose own names were fine have others now: {moved}."]
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ def clean_names(names: Sequence[str]) -> list[str]:
     """Make column names that Kumo accepts, by the documented rule.
 
     Every character that is not an ASCII letter or digit becomes ``_``, outer ``_`` go, an empty name becomes
-    ``auto_named_<n>``, and a repeated name gets ``_1``, ``_2`` and so on. Names that are legal and unique stay.
+    ``auto_named_<n>``, and a repeated name gets ``_1``, ``_2`` and so on. So a legal name stays, unless one before it
+    has become the same.
 
     Args:
         names: All column names of the table, in order. Takes time in proportion to their number.

@@ -64,4 +64,17 @@ def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
             for name in twice
         )
         warnings.append(f"Column names that stand several times were numbered: {where}.")
+    moved = _moved(old, new)
+    if moved:
+        listed = "; ".join(
+            f"{name!r} became {became!r}, since {other!r} became {name!r}" for name, became, other in moved
+        )
+        warnings.append(f"Columns whose own names were fine have others now: {listed}.")
     return warnings
+
+
+def _moved(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Find the names that another column took: each with its new name, and the old one of the other column."""
+    owners = dict(zip(new, old, strict=True))
+    pairs = [(before, after) for before, after in zip(old, new, strict=True) if before != after and before in owners]
+    return [(before, after, owners[before]) for before, after in pairs if owners[before] != before]
