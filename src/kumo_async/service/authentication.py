@@ -174,5 +174,5 @@ def _checked(given: object) -> Headers:
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower() in _NOT_FOR_PROVIDERS:
             raise AuthenticationError("The headers provider gave a header whose name cannot be used.")
         if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
-            raise AuthenticationError(f"The headers provider gave a {name} that is not printable ASCII text.")
+            raise AuthenticationError(f"The headers provider gave a header {name} that is not printable ASCII text.")
     return Headers(given)

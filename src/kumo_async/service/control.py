@@ -218,4 +218,5 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             attempts=attempts,
         )
     code = NOT_THERE if error.verdict is Verdict.ABSENT else seen.code
-    return ServiceError(f"{host} refused {call}: {error}", status=seen.status, code=code, attempts=attempts)
+    words = f"{host} refused {call}: {error}".rstrip(".")
+    return ServiceError(f"{words}.", status=seen.status, code=code, attempts=attempts)
