@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -47,6 +48,33 @@ async def test_names_in_other_scripts_are_numbered_and_said(
     assert report.renamed_columns == {"имя": "auto_named_0"}
     assert "имя" in report.warnings[0]
     assert "имя" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            {"id": [1, 2], "ID": [1, 2], "s": [{"x": 1}, {"x": 2}], "t": pa.array([1, 2], pa.duration("s"))},
+            ["'id' and 'ID'", "'s' is struct<x: int64>: make each", "'t' is duration[s]: cast"],
+        ),
+        (
+            {name: pa.array([1, 2**64 - 1], pa.uint64()) for name in ("u", "v", "user id")},
+            [f"{name!r} is uint64: it has values over 2^63 - 1 in row group 1" for name in ("u", "v", "user id")],
+        ),
+    ],
+    ids=["names and types", "values"],
+)
+async def test_all_that_is_wrong_with_columns_is_said_at_once(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    write_parquet: WritesParquet,
+    columns: dict[str, Any],
+    words: list[str],
+) -> None:
+    with pytest.raises(kumo_async.SourceError) as caught:
+        await parquet.upload_async("t", write_parquet(pa.table(columns), row_group_size=1))
+    assert [each for each in words if each not in str(caught.value)] == []
+    assert plane.calls == []
 
 
 @pytest.mark.parametrize(

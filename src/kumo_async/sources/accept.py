@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
@@ -17,6 +17,12 @@ from .files import SourceFile
 from .names import ColumnNames
 
 __all__ = ["AcceptedTypes", "accept_types", "check_uint64"]
+
+
+_TOO_LARGE = (
+    "it has values over 2^63 - 1 in row group {}, which no integer that Kumo takes can hold; cast it to double, "
+    "decimal or string, as its meaning allows"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,8 @@ async def check_uint64(
 ) -> None:
     """Check that the values of columns of uint64 fit into an int64: by the statistics, else by reading them.
 
-    With `validate="full"` statistics are not believed, and all values are read.
+    Of a column that turns out not to fit no more is read. With `validate="full"` statistics are not believed, and all
+    values are read.
 
     Args:
         file: The open file.
@@ -78,7 +85,7 @@ async def check_uint64(
         options: What the user asked for.
 
     Raises:
-        SourceError: If some do not, with the row group.
+        SourceError: If some do not; all such columns are in the one message, each with the row group.
     """
     leaves = [position for position, column in enumerate(columns) if column.must_fit]
     if not leaves:
@@ -86,11 +93,13 @@ async def check_uint64(
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
     proofs = options.validate == "fast"
     pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names.new)))
+    misfits: dict[int, int] = {}
     for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves, proofs=proofs))):
-        if not await to_thread.run_sync(pages.fits, group, names.new[leaf]):
-            raise SourceError(
-                f"{file.path}: column {names.old[leaf]!r} is of type {columns[leaf].source} and has values over "
-                f"2^63 - 1 in row group {group}, which no integer that Kumo takes can hold. Cast it to double, decimal "
-                f"or string, as its meaning allows.",
-                path=file.path,
-            )
+        if leaf not in misfits and not await to_thread.run_sync(pages.fits, group, names.new[leaf]):
+            misfits[leaf] = group
+    found = [
+        replace(columns[leaf], name=names.old[leaf], action=Action.REFUSE, remedy=_TOO_LARGE.format(group))
+        for leaf, group in misfits.items()
+    ]
+    if message := refusal(file.path, found):
+        raise SourceError(message, path=file.path)

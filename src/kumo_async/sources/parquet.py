@@ -171,10 +171,25 @@ def _look(
     file: SourceFile, data: bytes, start: int, options: UploadOptions
 ) -> tuple[Footer, ColumnNames, AcceptedTypes]:
     footer = Footer.parse(data, start)
-    names = accept_names(file.path, footer.columns)
-    if footer.num_rows == 0:
+    problems: list[SourceError] = []
+    with _collecting(problems):
+        names = accept_names(file.path, footer.columns)
+    if footer.columns and not footer.num_rows:
         raise SourceError(f"{file.path} has no rows; a table needs at least one.", path=file.path)
-    return footer, names, accept_types(file.path, footer, options)
+    with _collecting(problems):
+        types = accept_types(file.path, footer, options)
+    if problems:
+        # All that is wrong with the columns is said at once.
+        raise SourceError("\n".join(map(str, problems)), path=file.path) from problems[0]
+    return footer, names, types
+
+
+@contextmanager
+def _collecting(problems: list[SourceError]) -> Iterator[None]:
+    try:
+        yield
+    except SourceError as error:
+        problems.append(error)
 
 
 @contextmanager
