@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -186,3 +188,10 @@ def run_script(tmp_path: Path, script: str) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_uvloop_is_used_where_it_is_installed() -> None:
+    async def module() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert blocking.run(module).startswith("uvloop" if find_spec("uvloop") else "asyncio")
