@@ -15,10 +15,22 @@ import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
 
-from kumo_async.formats.identify import FileKind, identify
+from kumo_async.formats.identify import FileKind, identify, tell
 
 TEXT = b"id,name\n1,nut\n2,bolt\n"
 TABLE = pa.table({"id": [1, 2, 3]})
+
+
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+)
+LOGIN = b"""<!DOCTYPE html>
+<html lang="en">
+<head><meta name="keywords" content="sign in, single sign-on"><title>Sign in</title></head>
+<body>Please sign in, then go on.</body>
+</html>
+"""
 
 
 def zipped(*names: str) -> bytes:
@@ -51,6 +63,17 @@ def zipped(*names: str) -> bytes:
         (TEXT.decode().encode("utf-32"), FileKind.UTF32),
         (b"\0\0\xfe\xff\0\0\0i", FileKind.UTF32),
         (b"FEA1" + bytes(4), FileKind.FEATHER),
+        (LOGIN, FileKind.HTML),
+        (b"\xef\xbb\xbf\r\n " + LOGIN.lower(), FileKind.HTML),
+        (LOGIN.replace(b"\n", b" "), FileKind.HTML),
+        (b'<HTML class="a,b;c" dir=ltr hidden>moved, <a>here</a></HTML>', FileKind.HTML),
+        (b"<html><head>", FileKind.HTML),
+        (b'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/x.dtd">\n', FileKind.HTML),
+        (b'<!doctype html><html lang="' + b"x" * 9000, FileKind.HTML),
+        (b"<?xml version='1.0' encoding='utf-8'?>\n<rows/>", FileKind.XML),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', FileKind.XML),
+        (POINTER, FileKind.GIT_LFS),
+        (POINTER.replace(b"\n", b"\r\n"), FileKind.GIT_LFS),
         (b"PAR1", FileKind.PARQUET),
         (b"PAR1\x15\x04\x15\x10", FileKind.PARQUET),
         (b"PARE\x10\0\0\0", FileKind.ENCRYPTED_PARQUET),
@@ -103,10 +126,53 @@ def test_parquet_may_tell_only_at_its_end_that_it_is_encrypted() -> None:
         b"[id],[name]\n1,nut\n",
         b"{id},{name}\n1,nut\n",
         b"\x00\x01\x02",
+        b"<xml>,b\n1,2\n",
+        b"<html>,b\n1,2\n",
+        b"<html>\tb\n1\t2\n",
+        b"<html> | b\n1 | 2\n",
+        b"<html>\x01b\n",
+        b"<html>;<body>\n1;2\n",
+        b"<html,b>\n1,2>\n",
+        b"<html a,b>\n1,2\n",
+        b"<htmlx> b\n",
+        b'"<html>",b\n1,2\n',
+        b"<!doctype html>,b\n1,2\n",
+        b"<!doctype>,html\n1,2\n",
+        b"<?xml?>,b\n1,2\n",
+        b"<?xml version>,b\n1,2\n",
+        b"version https://git-lfs.github.com/spec/v1,b\n1,2\n",
+        b"version https://git-lfs.github.com/spec/v1\n1 2\n",
+        b"version,oid\n1,2\n",
     ],
 )
 def test_text_and_the_unknown(data: bytes) -> None:
     assert identify(data) is None
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "zlib", "snappy", "lz4", "zstd"])
+@pytest.mark.parametrize("values", [[], [7] * 9, ["a long text, and plain " * 9] * 99, [None, "x"], [1.5]], ids=len)
+def test_orc_files_of_every_kind(values: list[object], compression: str, tmp_path: Path) -> None:
+    table = pa.table({"value": pa.array(values, None if values else pa.int64())})
+    orc.write_table(table, tmp_path / "data", compression=compression)
+    data = (tmp_path / "data").read_bytes()
+    assert identify(data[:64]) is FileKind.ORC
+    assert identify(b"ORC" + TEXT, data[-8:]) is FileKind.ORC  # as without an index, where the first column follows
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (TEXT, "it is text, such as CSV. Convert it, or give it its right name."),
+        ("größe,名".encode()[:-1], "it is text, such as CSV. Convert it, or give it its right name."),
+        ("größe\n".encode("latin-1"), "it is some other text or data. Convert it, or give it its right name."),
+        (b"a\0b", "it is some other text or data. Convert it, or give it its right name."),
+        (gzip.compress(TEXT), "it is a gzip file. Convert it, or give it its right name."),
+        (POINTER, "it is a Git LFS pointer, not the file itself. Fetch the file with `git lfs pull`."),
+    ],
+    ids=str,
+)
+def test_what_to_do_about_it(data: bytes, words: str) -> None:
+    assert tell(data) == words
 
 
 def test_a_kind_is_a_phrase_for_a_message() -> None:

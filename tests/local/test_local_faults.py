@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import get_args
 
 import anyio
 import pytest
 from aiohttp import web
 from local_client import LIST, MIB, PARQUET, START, Answer, Client, broken, running, until
 
+from kumo_async.errors import ConfigurationError
 from kumo_async.local import (
     Call,
+    CallName,
     Disconnect,
     Exchange,
     Fault,
@@ -22,6 +27,7 @@ from kumo_async.local import (
     WrongETag,
 )
 from kumo_async.local.calls import CallLog
+from kumo_async.local.control import PATHS
 
 SLOW_DOWN = Status(503, code="SlowDown", headers={"Retry-After": "0"})
 
@@ -73,6 +79,19 @@ async def test_every_call_can_go_wrong(call: str, ask: Callable[[Client], Awaita
     async with running() as client:
         client.plane.inject(Fault(call=call, answer=Status(504)))  # type: ignore[arg-type]
         assert (await ask(client)).status == 504
+
+
+def test_a_call_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no call 'put_prat'") as raised:
+        Fault(call="put_prat", answer=Status(503))  # type: ignore[arg-type]
+    assert all(f"'{name}'" in str(raised.value) for name in get_args(CallName))
+
+
+def test_the_guide_lists_every_call_and_where_it_goes() -> None:
+    section = (Path(__file__).parents[2] / "docs/guide.md").read_text().partition("## Testing your own code")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+    assert list(rows) == list(get_args(CallName))
+    assert {call: rows[call] for call in PATHS} == {call: f"`POST /v1{path}`" for call, path in PATHS.items()}
 
 
 async def test_a_status_after_the_effect_is_ambiguous() -> None:

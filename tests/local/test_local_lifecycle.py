@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from local_client import MIB, broken, running, until
 
+from kumo_async import FileUploadConnector, KumoClient, KumoError, UploadOptions
 from kumo_async.errors import ConfigurationError
-from kumo_async.local import LocalDataPlane
+from kumo_async.local import Fault, LocalDataPlane, Status
 
 
 def descriptors() -> set[str]:
@@ -90,6 +91,22 @@ async def test_tables_uploads_and_urls_survive_a_restart(tmp_path: Path) -> None
         assert (await client.put(started, 2, b"b")).status == 200
         assert (await client.complete(started)).status == 200
         assert client.plane.table_names("parquet") == ["orders", "users"]
+
+
+@pytest.mark.parametrize("given", [True, False])
+async def test_journals_of_failed_uploads_stay_where_the_guide_puts_them(
+    given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "fixture"))
+    (tmp_path / "orders.csv").write_text("id,amount\n1,9.50\n")
+    fault = Fault(call="validate", answer=Status(403))
+    options = UploadOptions(journal_dir=tmp_path / "given") if given else UploadOptions()
+    async with LocalDataPlane(faults=[fault]) as plane:
+        connector = FileUploadConnector("csv", client=KumoClient(plane.endpoint, plane.api_key))
+        with pytest.raises(KumoError):
+            await connector.upload_async("orders", tmp_path / "orders.csv", options=options)
+    journals = list(tmp_path.rglob("*.journal"))
+    assert [path.relative_to(tmp_path).parts[0] for path in journals] == ["given" if given else "fixture"]
 
 
 async def test_the_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["FileKind", "identify"]
+__all__ = ["MARKUP", "FileKind", "identify", "tell"]
 
 
 class FileKind(StrEnum):
@@ -31,7 +32,13 @@ class FileKind(StrEnum):
     JSON = "a JSON file"
     UTF16 = "text in UTF-16"
     UTF32 = "text in UTF-32"
+    HTML = "an HTML page"
+    XML = "an XML file"
+    GIT_LFS = "a Git LFS pointer, not the file itself"
 
+
+#: Kinds that are text, so that a table without a header may have such a value in its first row.
+MARKUP: Final = (FileKind.HTML, FileKind.XML, FileKind.GIT_LFS)
 
 _BINARY: Final = (
     (b"\x1f\x8b", FileKind.GZIP),
@@ -66,13 +73,32 @@ _CONTROL: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _WORKBOOK: Final = re.compile(rb"xl/(workbook|worksheets|theme|styles|_rels)")
 _JSON: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]\d-]|\Z))')
 
+# These are text, as CSV is: a header such as "<html>,b" must not match, so more than the first word has to be right.
+# A tag: https://html.spec.whatwg.org/multipage/syntax.html#start-tags (and cut off, where the head ends in it).
+_ATTRIBUTES: Final = rb"""(?:\s+[\w:.-]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>=,;|]+))?|\s+"[^"]*")*\s*"""
+_HTML: Final = rb"<(?:!doctype\s+html|html)" + _ATTRIBUTES + rb"(?:>(?:\ *[\r\n<]|\ *\w|\Z)|\Z)"
+# https://www.w3.org/TR/xml/#NT-XMLDecl
+_XML: Final = rb"<\?xml\s+version\s*=\s*[\"']1\."
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md#the-pointer
+_GIT_LFS: Final = rb"version\ https://git-lfs\.github\.com/spec/v1\r?\n(?:ext-\d|oid\ |\Z)"
+_TEXTS: Final = tuple(
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s*" + pattern, re.IGNORECASE), kind)
+    for pattern, kind in ((_HTML, FileKind.HTML), (_XML, FileKind.XML), (_GIT_LFS, FileKind.GIT_LFS))
+)
+_TEXT_BYTES: Final = 4096
+_REMEDIES: Final = {
+    FileKind.HTML: "It may be a login or error page that was saved in its place: fetch it again",
+    FileKind.GIT_LFS: "Fetch the file with `git lfs pull`",
+}
+
 
 def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
     """Tell what a file is by the bytes that its format begins with.
 
     Arguments:
         head: The first bytes of the file; 64 are enough for all but Excel, which 4 KiB tell from other ZIP files.
-        tail: Its last bytes, 4 at least; only they tell Parquet that is encrypted behind a plain beginning.
+        tail: Its last bytes, 4 at least; only they tell Parquet that is encrypted behind a plain beginning, and ORC
+            that begins with text.
 
     Returns:
         The kind; None for plain text and for what is not known. JSON is a guess by its first characters.
@@ -86,7 +112,43 @@ def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
         return FileKind.EXCEL
     if kind is FileKind.PARQUET and tail.endswith(b"PARE"):
         return FileKind.ENCRYPTED_PARQUET
-    return kind or (FileKind.JSON if _JSON.match(head) else None)
+    # The last byte is the length of the postscript, whose last field is the magic: https://orc.apache.org/specification/
+    if kind is None and head.startswith(b"ORC") and tail[-4:-1] == b"ORC":
+        return FileKind.ORC
+    return kind or (FileKind.JSON if _JSON.match(head) else _by_text(head[:_TEXT_BYTES]))
+
+
+def tell(head: bytes, tail: bytes = b"", *, remedy: str = "Convert it, or give it its right name") -> str:
+    r"""Say what a file is that is not what its name says, and what to do.
+
+    Arguments:
+        head: The first bytes of the file, as for `identify`.
+        tail: Its last bytes.
+        remedy: What to do, unless there is better advice for its kind.
+
+    Returns:
+        The end of a message, in two sentences.
+
+    Example:
+        >>> tell(b"id,amount\n1,9.50\n")
+        'it is text, such as CSV. Convert it, or give it its right name.'
+    """
+    kind = identify(head, tail)
+    if kind is not None:
+        return f"it is {kind}. {_REMEDIES.get(kind, remedy)}."
+    return f"it is {'text, such as CSV' if _is_text(head) else 'some other text or data'}. {remedy}."
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # which forgives a character that is cut off
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROL.search(head)
+
+
+def _by_text(head: bytes) -> FileKind | None:
+    return next((kind for pattern, kind in _TEXTS if pattern.match(head)), None)
 
 
 def _by_letters(head: bytes) -> FileKind | None:

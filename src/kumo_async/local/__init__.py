@@ -9,6 +9,7 @@
       NoETag, WrongETag the part is stored, its receipt is not what it should be
       Garbage           200, and a body that means nothing
     Call              one record of what the plane was asked
+    CallName          what the calls are named, such as "put_part"; docs/guide.md lists them
     S3Options         how to reach the S3 server that the tables are kept in, if they are
 
 It imports nothing of the uploading side, so that it is a second opinion and not an echo.
@@ -16,7 +17,7 @@ It imports nothing of the uploading side, so that it is a second opinion and not
 
 from __future__ import annotations
 
-from kumo_async.local.calls import Call
+from kumo_async.local.calls import Call, CallName
 from kumo_async.local.faults import (
     Answer,
     CutAnswer,
@@ -35,6 +36,7 @@ from kumo_async.local.s3store import S3Options
 __all__ = [
     "Answer",
     "Call",
+    "CallName",
     "CutAnswer",
     "Disconnect",
     "Exchange",

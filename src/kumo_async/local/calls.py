@@ -22,6 +22,7 @@ CallName = Literal[
     "table_config",
     "table_data",
 ]
+"""What a call is named in `Call.call` and `Fault.call`; the guide says which request each is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Protocol, get_args
 
 from aiohttp import web
 
+from kumo_async.errors import ConfigurationError
 from kumo_async.local.calls import Call, CallName
 from kumo_async.local.s3errors import Refused
 
@@ -88,12 +89,15 @@ class Fault:
     """Give some calls an answer of their own.
 
     Args:
-        call: The call that goes wrong, such as ``"put_part"``.
+        call: The call that goes wrong: one of `CallName`, such as ``"put_part"``.
         answer: What it gets.
         name: A pattern (as in `fnmatch`) for the name of the object or table; None for any.
         part: The number of the part; None for any.
         skip: How many matching calls go by unharmed first.
         times: How many matching calls go wrong after that; None for all of them.
+
+    Raises:
+        ConfigurationError: There is no such call.
 
     Example:
         >>> twice = Fault(call="put_part", part=1, times=2, answer=Status(503, headers={"Retry-After": "0"}))
@@ -107,6 +111,11 @@ class Fault:
     part: int | None = None
     skip: int = 0
     times: int | None = 1
+
+    def __post_init__(self) -> None:
+        names: tuple[str, ...] = get_args(CallName)
+        if self.call not in names:
+            raise ConfigurationError(f"There is no call {self.call!r} to go wrong; there are {names}.")
 
     def matches(self, call: Call) -> bool:
         """Say whether a call is one that this fault means."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Lock
 
-__all__ = ["Index"]
+__all__ = ["LOCKED", "Index", "primary_code"]
+
+#: What SQLite says when another connection is at work, and waiting helps.
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 _BUSY_SECONDS = 60.0
 _SCHEMA = (
@@ -41,11 +44,13 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._write_lock = Lock()
         self._read_lock = Lock()
-        self._writer = _connect(path)
-        with self.write() as connection:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        self._reader = _connect(path)
+        with ExitStack() as stack:
+            self._writer = stack.enter_context(closing(_connect(path)))
+            with self.write() as connection:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+            self._reader = _connect(path)
+            stack.pop_all()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -72,13 +77,23 @@ class Index:
             self._writer.close()
 
 
+def primary_code(error: sqlite3.Error) -> int:
+    """Give SQLite's code for an error without its details (https://sqlite.org/rescode.html); 0 when it has none."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    _use_write_ahead_log(connection)
-    # No fsync per commit: what was committed survives a killed process, though not a power cut.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        connection.row_factory = sqlite3.Row
+        _use_write_ahead_log(connection)
+        # No fsync per commit: what was committed survives a killed process, though not a power cut.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -88,8 +103,8 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if primary_code(error) not in LOCKED or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:

@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from kumo_async.local.door import Door, Elsewhere, OwnDoor
 from kumo_async.local.faults import Fault, Faults
 from kumo_async.local.inflight import InFlight
 from kumo_async.local.names import check_file_type
+from kumo_async.local.opening import usable
 from kumo_async.local.s3store import S3Options, S3Store, parse_place
 from kumo_async.local.signing import Signer, check_seconds
 from kumo_async.local.store import DiskStore
@@ -211,8 +212,8 @@ class LocalDataPlane:
         """Begin to answer calls.
 
         Raises:
-            ConfigurationError: The plane is running already, or the bucket of ``store`` cannot be used.
-            OSError: The root or the port cannot be used.
+            ConfigurationError: The plane is running already, or the root or the bucket of ``store`` cannot be used.
+            OSError: The port cannot be used.
         """
         if self._running is not None:
             raise ConfigurationError("The data plane is running already.")
@@ -240,9 +241,13 @@ class LocalDataPlane:
         return self._running
 
     def _open_disk(self, threads: Threads) -> _Opened:
-        store = DiskStore(self._root or Path(tempfile.mkdtemp(prefix="kumo-local-")))
-        store.sweep()
-        signer = Signer(store.secret(), self._url_seconds, self._clock)
+        root = self._root or Path(tempfile.mkdtemp(prefix="kumo-local-"))
+        with usable(root), ExitStack() as stack:
+            store = DiskStore(root)
+            stack.callback(store.close)
+            store.sweep()
+            signer = Signer(store.secret(), self._url_seconds, self._clock)
+            stack.pop_all()
         return _Opened(store, lambda origin: OwnDoor(origin, store, signer, threads))
 
     def _open_s3(self, threads: Threads) -> _Opened:

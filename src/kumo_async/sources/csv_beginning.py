@@ -10,7 +10,7 @@ from anyio import to_thread
 from ..errors import SourceError
 from ..formats.csv_dialect import CsvDialect, HeaderError, detect, find_first_record, read_header, write_header
 from ..formats.csv_preview import first_rows
-from ..formats.identify import FileKind, identify
+from ..formats.identify import MARKUP, FileKind, identify, tell
 from ..options import CsvOptions
 from .csv_content import COMPRESSIONS, FIRST_BLOCK, Content
 from .names import ColumnNames, accept_names
@@ -66,9 +66,10 @@ def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
     if not first:
         raise SourceError(f"{path} is empty; a table needs a header and at least one row.", path=path)
     kind = identify(first)
-    # The header's own check says what to do about these two.
-    if kind not in (None, FileKind.UTF16, FileKind.UTF32):
-        raise SourceError(f"{path} is not a CSV file: it is {kind}. Convert it, or give it its right name.", path=path)
+    # The header's own check says what to do about UTF-16 and UTF-32.
+    harmless = (None, FileKind.UTF16, FileKind.UTF32, *(() if options.header else MARKUP))
+    if kind not in harmless:
+        raise SourceError(f"{path} is not a CSV file: {tell(first)}", path=path)
     try:
         beginning = _begun(path, first, complete, options)
     except HeaderError as error:

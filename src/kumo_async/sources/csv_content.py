@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from ..errors import SourceError
 from ..formats.ahead import told
 from ..formats.decompress import CompressionError, decompress
-from ..formats.identify import FileKind, identify
+from ..formats.identify import FileKind, identify, tell
 from ..formats.recode import EncodingError, is_utf8, to_utf8
 from ..options import UploadOptions
 from .files import FileRange, SourceFile
@@ -282,7 +282,6 @@ def _check_compression(file: SourceFile, kind: FileKind) -> None:
     if not head or identify(head) is kind or (kind is FileKind.ZSTD and skippable):
         return
     raise SourceError(
-        f"{file.path} is not {kind}, as its name says: it is {identify(head) or 'some other text or data'}. Give it "
-        f"its right name.",
+        f"{file.path} is not {kind}, as its name says: {tell(head, remedy='Give it its right name')}",
         path=file.path,
     )

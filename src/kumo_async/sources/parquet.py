@@ -10,7 +10,7 @@ from types import MappingProxyType
 from anyio import to_thread
 
 from ..errors import SourceError
-from ..formats.identify import identify
+from ..formats.identify import tell
 from ..formats.parquet import (
     ENCRYPTED_MAGIC,
     MAGIC,
@@ -159,12 +159,11 @@ async def _check_magic(file: SourceFile) -> None:
         raise SourceError(f"{file.path} is empty; a table needs columns and at least one row.", path=file.path)
     if head.startswith(MAGIC):
         return
-    kind = identify(head)
     if head.startswith(ENCRYPTED_MAGIC):
-        advice = "it is encrypted Parquet. Decrypt it first"
+        advice = "it is encrypted Parquet. Decrypt it first."
     else:
-        advice = f"it is {kind or 'some other text or data'}. Convert it, or give it its right name"
-    raise SourceError(f"{file.path} is not a Parquet file that can be uploaded: {advice}.", path=file.path)
+        advice = tell(head, await file.read(max(file.size - 8, 0), min(file.size, 8)))
+    raise SourceError(f"{file.path} is not a Parquet file that can be uploaded: {advice}", path=file.path)
 
 
 def _look(
