@@ -1,7 +1,8 @@
 """The command line: `kumo-async demo | upload | ls | show | head | delete | recover | serve`.
 
     app        the program: its commands, and the options that all of them have
-    tables     upload, ls, show, head, delete
+    upload     one file becomes one table; file_options says how the file is written and checked
+    tables     ls, show, head, delete
     recover    uploads whose process died
     serve      the embedded data plane, alone
     demo       everything once, on made data; demo_data makes it, demo_check compares it, demo_page prints it

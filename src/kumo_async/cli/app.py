@@ -13,7 +13,8 @@ from .border import Command
 from .demo import demo
 from .recover import recover
 from .serve import serve
-from .tables import delete, head, ls, show, upload
+from .tables import delete, head, ls, show
+from .upload import upload
 from .workspace import WorkspaceCommand
 
 __all__ = ["app", "main"]
