@@ -8,7 +8,8 @@
     demo       everything once, on made data; demo_data makes it, demo_check compares it, demo_page prints it
     progress   a live view of an upload's events
     output     what is printed, safely
-    border     errors, interruptions and broken pipes become messages and exit codes
+    interrupts Ctrl-C: what it leaves behind, and that the second one ends the process
+    border     errors and broken pipes become messages and exit codes
 
 Only what `--help` needs is imported here; pyarrow, pandas and aiohttp are loaded by the commands that use them.
 """

@@ -14,7 +14,8 @@ from ..connector import FileUploadConnector
 from ..errors import ConfigurationError, TableNotFoundError
 from ..service.messages import file_type_of
 from ..source_table import SourceTable
-from .output import cell, escaped, new_table, on_terminal, print_json, stdout_console
+from .interrupts import interruptible
+from .output import cell, escaped, new_table, on_terminal, print_json, printing, stdout_console
 from .workspace import client_of
 
 __all__ = ["AsJson", "FileType", "delete", "head", "ls", "show"]
@@ -34,6 +35,8 @@ Type = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
+_STOPPING = "Stopping; a deletion that has begun is finished first. A second Ctrl-C leaves at once."
+
 
 def ls(
     context: typer.Context,
@@ -49,13 +52,14 @@ def ls(
         for kind in _types(file_type)
         for name in sorted(FileUploadConnector(kind, client=client).table_names())
     ]
-    if as_json:
-        print_json(found)
-    elif on_terminal():
-        _print_names(found)
-    else:
-        for table in found:
-            typer.echo(f"{escaped(table['name'])}\t{table['type']}")
+    with printing():
+        if as_json:
+            print_json(found)
+        elif on_terminal():
+            _print_names(found)
+        else:
+            for table in found:
+                typer.echo(f"{escaped(table['name'])}\t{table['type']}")
 
 
 def show(context: typer.Context, name: Name, file_type: Type = None, as_json: AsJson = False) -> None:
@@ -64,13 +68,14 @@ def show(context: typer.Context, name: Name, file_type: Type = None, as_json: As
         {"name": column.name, "dtype": str(column.dtype), "stype": str(column.stype) if column.stype else None}
         for column in _find(name, file_type, client_of(context)).columns
     ]
-    if as_json:
-        print_json(columns)
-        return
-    table = new_table("column", "dtype", "stype")
-    for column in columns:
-        table.add_row(*map(cell, column.values()))
-    stdout_console().print(table)
+    with printing():
+        if as_json:
+            print_json(columns)
+            return
+        table = new_table("column", "dtype", "stype")
+        for column in columns:
+            table.add_row(*map(cell, column.values()))
+        stdout_console().print(table)
 
 
 def head(
@@ -84,10 +89,11 @@ def head(
     from .frame import print_frame
 
     frame = _find(name, file_type, client_of(context)).head(rows)
-    if as_json:
-        print_json(json.loads(frame.to_json(orient="records", date_format="iso")))
-    else:
-        print_frame(frame)
+    with printing():
+        if as_json:
+            print_json(json.loads(frame.to_json(orient="records", date_format="iso")))
+        else:
+            print_frame(frame)
 
 
 def delete(
@@ -104,8 +110,13 @@ def delete(
     kind = file_type_of(connector.name)
     if not yes:
         typer.confirm(f"Delete table {name!r} ({kind})?", abort=True, err=True)
-    connector.delete(name)
-    typer.echo(f"Deleted table {name!r} ({kind}).")
+    with interruptible(
+        lambda: "Stopping; a deletion that has begun is finished first. A second Ctrl-C leaves at once."
+    ):
+        connector.delete(name)
+    deleted = f"Deleted table {name!r} ({kind})."
+    with printing(deleted):
+        typer.echo(deleted)
 
 
 def _find(name: str, file_type: FileType | None, client: KumoClient) -> SourceTable:

@@ -27,7 +27,8 @@ from .file_options import (
     check_for_type,
     csv_options,
 )
-from .output import cell, escaped, new_table, print_json, stdout_console
+from .interrupts import UploadWatch
+from .output import cell, escaped, new_table, print_json, printing, stdout_console
 from .tables import AsJson, FileType
 from .workspace import client_of
 
@@ -100,12 +101,13 @@ def upload(
         return
     connector = FileUploadConnector(kind, client=client_of(context))
     # Log lines and a live view would write over each other.
-    with live_progress(wanted=not quiet and not context.obj) as observer:
-        report = connector.upload(table, path, cut, partition_size_mb, options=options, observer=observer)
-    if as_json:
-        print_json(report.to_dict())
-    elif not quiet:
-        _print_report(report)
+    with live_progress(wanted=not quiet and not context.obj) as shown:
+        watch = UploadWatch(table, kind, shown, resumes=not no_resume)
+        with watch.until_interrupted():
+            report = connector.upload(table, path, cut, partition_size_mb, options=options, observer=watch)
+    if not quiet or as_json:
+        with printing(f"The upload is done: table {table!r} is there."):
+            _print_report(report, as_json)
 
 
 def _ending_of(path: str) -> tuple[FileType, str] | None:
@@ -134,8 +136,11 @@ def _name_of(path: str) -> str:
     return name if found is None else name[: -len(found[1])]
 
 
-def _print_report(report: UploadReport) -> None:
-    typer.echo(escaped(str(report), keep="\n"))
+def _print_report(report: UploadReport, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        typer.echo(escaped(str(report), keep="\n"))
 
 
 def _print_plan(plan: UploadPlan, as_json: bool) -> None:
