@@ -5,14 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
+import anyio
 import typer
 
 from ..connector import FileUploadConnector
 from ..errors import ConfigurationError
+from ..formats.names import check_table_name
 from ..options import UploadOptions
 from ..report import UploadPlan, UploadReport
 from ..sources import ENDINGS
-from ..sources.files import local_path
+from ..sources.files import SourceFile, local_path
 from .file_options import (
     ColumnNames,
     Delimiter,
@@ -48,7 +50,8 @@ def upload(
         str | None, typer.Option(metavar="NAME", help="The table's name in Kumo. Default: the file's, without ending.")
     ] = None,
     file_type: Annotated[
-        FileType | None, typer.Option("--type", case_sensitive=False, help="Default: by the file name's ending.")
+        FileType | None,
+        typer.Option("--type", case_sensitive=False, help="Only if the name's ending says this type."),
     ] = None,
     upload_as: Annotated[
         Converted | None,
@@ -84,7 +87,7 @@ def upload(
     """
     from .progress import live_progress
 
-    kind = _type_of(path, file_type)
+    kind, table = _type_and_name(path, file_type, name)
     csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
     check_for_type(kind, csv, on_unsupported)
     options = UploadOptions(
@@ -95,7 +98,7 @@ def upload(
         resume=not no_resume,
     )
     kind = FileType.parquet if upload_as else kind
-    table, cut = name or _name_of(path), not no_auto_partition
+    cut = not no_auto_partition
     if dry_run:
         _print_plan(FileUploadConnector(kind).plan(table, path, cut, partition_size_mb, options=options), as_json)
         return
@@ -108,6 +111,25 @@ def upload(
     if not quiet or as_json:
         with printing(f"The upload is done: table {table!r} is there."):
             _print_report(report, as_json)
+
+
+def _type_and_name(path: str, file_type: FileType | None, name: str | None) -> tuple[FileType, str]:
+    """Return the file's type and the table's name.
+
+    Raises:
+        SourceError: If there is no such file: that goes before whatever is wrong with its name.
+        ConfigurationError: If the file's name does not fit, or does not tell.
+    """
+    try:
+        return _type_of(path, file_type), _name_of(path) if name is None else name
+    except ConfigurationError:
+        anyio.run(_look_for, path)
+        raise
+
+
+async def _look_for(path: str) -> None:
+    async with await SourceFile.open(local_path(path)):
+        pass
 
 
 def _ending_of(path: str) -> tuple[FileType, str] | None:
@@ -132,8 +154,15 @@ def _type_of(path: str, wanted: FileType | None) -> FileType:
 
 def _name_of(path: str) -> str:
     found = _ending_of(path)
-    name = local_path(path).name
-    return name if found is None else name[: -len(found[1])]
+    file = local_path(path).name
+    name = file if found is None else file[: -len(found[1])]
+    try:
+        check_table_name(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"The file's name cannot be the table's. {error} Give the table another name with --name.", path=path
+        ) from error
+    return name
 
 
 def _print_report(report: UploadReport, as_json: bool) -> None:
