@@ -248,7 +248,7 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
         (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
-        (["upload", "Orders.CSV", "--no-header"], "needs column_names"),
+        (["upload", "Orders.CSV", "--no-header"], "needs --column-names"),
         (["upload", "Orders.CSV", "--delimiter", ";;"], "one ASCII character"),
         (["show", "nobody"], "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),

@@ -8,6 +8,7 @@
     demo       everything once, on made data; demo_data makes it, demo_check compares it, demo_page prints it
     progress   a live view of an upload's events
     output     what is printed, safely
+    wording    messages of the library name options in place of arguments
     interrupts Ctrl-C: what it leaves behind, and that the second one ends the process
     border     errors and broken pipes become messages and exit codes
 

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from ..errors import KumoError
 from .output import escaped, give_up_stdout
+from .wording import as_typed
 
 __all__ = ["FAILED", "Command", "reported"]
 
@@ -59,7 +60,7 @@ def reported(verbose: bool) -> Iterator[None]:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return str(error)
+    return as_typed(str(error)) if isinstance(error, KumoError) else str(error)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from .border import FAILED
 from .interrupts import interruptible
 from .output import cell, escaped, new_table, print_json, printing, stdout_console
 from .tables import AsJson
+from .wording import as_typed
 from .workspace import client_of
 
 __all__ = ["recover"]
@@ -82,4 +83,4 @@ def _print(found: Sequence[UnfinishedUpload], *, as_json: bool) -> None:
     stdout_console().print(table)
     for each in found:
         if each.problem is not None:
-            typer.echo(escaped(f"{each.table}: {each.problem}"), err=True)
+            typer.echo(escaped(f"{each.table}: {as_typed(each.problem)}"), err=True)

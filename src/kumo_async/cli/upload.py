@@ -32,6 +32,7 @@ from .file_options import (
 from .interrupts import UploadWatch
 from .output import cell, escaped, new_table, print_json, printing, stdout_console
 from .tables import AsJson, FileType
+from .wording import as_typed
 from .workspace import client_of
 
 __all__ = ["upload"]
@@ -169,14 +170,14 @@ def _print_report(report: UploadReport, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
     else:
-        typer.echo(escaped(str(report), keep="\n"))
+        typer.echo(escaped(as_typed(str(report)), keep="\n"))
 
 
 def _print_plan(plan: UploadPlan, as_json: bool) -> None:
     if as_json:
         print_json(plan.to_dict())
         return
-    typer.echo(escaped(str(plan), keep="\n"))
+    typer.echo(escaped(as_typed(str(plan)), keep="\n"))
     if plan.sample:
         table = new_table(*plan.columns)
         for row in plan.sample:
