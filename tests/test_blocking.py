@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -131,6 +132,18 @@ def test_ctrl_c_cancels_cleans_up_and_raises(tmp_path: Path) -> None:
             raise SystemExit("not interrupted")
         """,
     )
+
+
+def test_ctrl_c_can_only_go_to_the_thread_that_acts_on_it() -> None:
+    async def masks() -> list[set[int]]:
+        return [_blocked_signals(), await anyio.to_thread.run_sync(_blocked_signals)]
+
+    assert all(signal.SIGINT in mask for mask in blocking.run(masks))
+    assert signal.SIGINT not in _blocked_signals()
+
+
+def _blocked_signals() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
 def test_ctrl_c_during_an_upload_leaves_no_table(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     pd.DataFrame({"user id": [1, 2, 3], "note": ODD, "zip": ["00501", None, "7"]}).astype(
         {"note": object, "zip": object}
     ).to_parquet("users.parquet")
-    Path("Orders.CSV").write_text("id,amount\n1,9.50\n2,12.25\n")
+    for name in ("Orders.CSV", "my table.csv", "users.txt"):
+        Path(name).write_text("id,amount\n1,9.50\n2,12.25\n")
 
     def invoke(*args: str, code: int = 0, **options: Any) -> Result:
         result = CliRunner().invoke(app, args, **options)
@@ -236,13 +237,18 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
     [
         (["upload", "missing.csv"], "missing.csv does not exist"),
         (["upload", "missing.csv", "--json"], "missing.csv does not exist"),
+        (["upload", "*.csv"], "*.csv does not exist"),
+        (["upload", "missing"], "missing does not exist"),
+        (["upload", "."], ". is a directory"),
         (["upload", "users.txt"], "must end with .parquet or .csv"),
+        (["upload", "my table.csv"], "another name with --name"),
+        (["upload", "users.parquet", "--name", ""], "table name is empty"),
         (["upload", "users.parquet", "--type", "csv"], "Leave --type out"),
         (["upload", "Orders.CSV", "--type", "parquet"], "use --as parquet"),
         (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
         (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
-        (["upload", "Orders.CSV", "--no-header"], "needs column_names"),
+        (["upload", "Orders.CSV", "--no-header"], "needs --column-names"),
         (["upload", "Orders.CSV", "--delimiter", ";;"], "one ASCII character"),
         (["show", "nobody"], "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),

@@ -66,6 +66,13 @@ def test_demo_can_keep_what_it_made(tmp_path: Path) -> None:
     assert connector["users"].head(1)["user_id"].tolist() == [1]
 
 
+def test_demo_on_a_full_disk_says_where_and_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").symlink_to("/dev/full")
+    result = CliRunner().invoke(app, ["demo", "--rows", "100", "--keep", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"error: There is no room for the demo's files in {tmp_path}. Let TMPDIR" in result.stderr
+
+
 def test_demo_fails_where_something_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LocalDataPlane.table_files
     monkeypatch.setattr(LocalDataPlane, "table_files", lambda self, *args: whole(self, *args)[:-1])

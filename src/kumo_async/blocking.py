@@ -8,12 +8,14 @@ connections and limits of their clients.
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from anyio.from_thread import BlockingPortalProvider
+from anyio.from_thread import BlockingPortal, BlockingPortalProvider
 
 __all__ = ["run"]
 
@@ -37,6 +39,31 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+@contextmanager
+def _portal() -> Iterator[BlockingPortal]:
+    with ExitStack() as exits:
+        with _interruptions_kept():
+            portal = exits.enter_context(_portals)
+        yield portal
+
+
+@contextmanager
+def _interruptions_kept() -> Iterator[None]:
+    """Keep SIGINT away from the threads that are started in this block, and from those that they start.
+
+    The system may give a signal to any thread that takes it, but only the main thread acts on it, and one that waits
+    for a lock would not even notice: https://docs.python.org/3/library/signal.html#signals-and-threads
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
     """Run an async function to its end from blocking code, and return its result.
 
@@ -58,7 +85,7 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
         finally:
             ended.set()
 
-    with _portals as portal:
+    with _portal() as portal:
         future = portal.start_task_soon(call)
         try:
             return future.result()

@@ -1,13 +1,16 @@
 """The command line: `kumo-async demo | upload | ls | show | head | delete | recover | serve`.
 
     app        the program: its commands, and the options that all of them have
-    tables     upload, ls, show, head, delete
+    upload     one file becomes one table; file_options says how the file is written and checked
+    tables     ls, show, head, delete
     recover    uploads whose process died
     serve      the embedded data plane, alone
     demo       everything once, on made data; demo_data makes it, demo_check compares it, demo_page prints it
     progress   a live view of an upload's events
     output     what is printed, safely
-    border     errors, interruptions and broken pipes become messages and exit codes
+    wording    messages of the library name options in place of arguments
+    interrupts Ctrl-C: what it leaves behind, and that the second one ends the process
+    border     errors and broken pipes become messages and exit codes
 
 Only what `--help` needs is imported here; pyarrow, pandas and aiohttp are loaded by the commands that use them.
 """

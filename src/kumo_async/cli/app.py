@@ -11,9 +11,11 @@ import typer
 from .._version import __version__
 from .border import Command
 from .demo import demo
+from .output import ensure_streams
 from .recover import recover
 from .serve import serve
-from .tables import delete, head, ls, show, upload
+from .tables import delete, head, ls, show
+from .upload import upload
 from .workspace import WorkspaceCommand
 
 __all__ = ["app", "main"]
@@ -66,6 +68,7 @@ _add(serve, "kumo-async serve --root ./kumo --port 8123", Command)
 
 def main() -> None:
     """Run the program and exit."""
+    ensure_streams()
     for stream in (sys.stdout, sys.stderr):
         # A stream that cannot hold a character shows an escape for it instead of ending the program.
         if isinstance(stream, TextIOWrapper):

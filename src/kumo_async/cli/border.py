@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
 from ..errors import KumoError
-from .output import escaped
+from .output import escaped, give_up_stdout
+from .wording import as_typed
 
 __all__ = ["FAILED", "Command", "reported"]
 
@@ -46,7 +46,8 @@ def reported(verbose: bool) -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError as error:
-        _give_up_stdout()
+        # Whoever read our output has left, as `head -1` does.
+        give_up_stdout()
         raise typer.Exit(FAILED) from error
     except (KumoError, OSError) as error:
         if verbose:
@@ -59,14 +60,7 @@ def reported(verbose: bool) -> Iterator[None]:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return str(error)
-
-
-def _give_up_stdout() -> None:
-    # Whoever read our output has left, as `head -1` does. What is still buffered must go somewhere, or Python complains
-    # about it at its exit: https://docs.python.org/3/library/signal.html#note-on-sigpipe
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return as_typed(str(error)) if isinstance(error, KumoError) else str(error)
 
 
 @contextmanager

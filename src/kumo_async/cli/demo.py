@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ import typer
 
 from ..client import KumoClient
 from ..connector import FileUploadConnector
+from ..errors import ConfigurationError
 from ..events import Observer
 from ..options import UploadOptions
 from ..report import UploadReport
@@ -76,7 +78,7 @@ def demo(
     from .demo_page import Page
 
     page = Page(quiet=as_json)
-    with _workplace(keep) as directory:
+    with _workplace(keep) as directory, _room_in(directory):
         live = not as_json and not context.obj
         results = anyio.run(_demo, directory, rows, page, live, backend_options=uvloop_if_there())
     ok = all(result.ok for result in results)
@@ -95,6 +97,24 @@ def _workplace(keep: Path | None) -> Iterator[Path]:
     else:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
+
+
+@contextmanager
+def _room_in(directory: Path) -> Iterator[None]:
+    """Say where there is no room, and what helps.
+
+    Raises:
+        ConfigurationError: If a disk, or what one user may have of it, is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ConfigurationError(
+            f"There is no room for the demo's files in {directory}. Let TMPDIR, or --keep, name a directory with more "
+            f"room, or make less with --rows."
+        ) from error
 
 
 def _plane_root(directory: Path) -> Path:

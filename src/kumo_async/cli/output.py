@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,10 +16,73 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["cell", "escaped", "new_table", "on_terminal", "print_json", "stderr_console", "stdout_console"]
+from ..errors import KumoError
+
+__all__ = [
+    "OutputError",
+    "cell",
+    "ensure_streams",
+    "escaped",
+    "give_up_stdout",
+    "new_table",
+    "on_terminal",
+    "print_json",
+    "printing",
+    "stderr_console",
+    "stdout_console",
+]
 
 #: Columns that a pipe has: enough that nothing is ever cut or wrapped for a program that reads it.
 _PIPE_WIDTH = 1_000_000
+
+
+class OutputError(KumoError):
+    """Results could not be written to stdout."""
+
+
+def ensure_streams() -> None:
+    """Put the null device in place of standard streams that were closed, as by ``2>&-``.
+
+    Python has None for them, which few libraries expect; and without that, the next file or connection that is opened
+    would get the number of one, and whatever is printed.
+    """
+    # Each takes the lowest free number, which is the stream's own, since those below it are taken.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - till the end
+
+
+@contextmanager
+def printing(done: str = "") -> Iterator[None]:
+    """Print results in this block, and flush them.
+
+    Args:
+        done: What has been done all the same if they cannot be written, as a sentence.
+
+    Raises:
+        OutputError: If they cannot be, for another reason than that whoever read them has left.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_stdout()
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"The result could not be written to stdout: {reason}. {done}".strip()) from error
+
+
+def give_up_stdout() -> None:
+    """Let all that is still buffered for stdout, or printed later, vanish.
+
+    It must go somewhere, or Python complains about it at its exit:
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def on_terminal() -> bool:

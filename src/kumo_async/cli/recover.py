@@ -12,13 +12,16 @@ from ..errors import ConfigurationError
 from ..recovery import recover_uploads, unfinished_uploads
 from ..report import UnfinishedUpload, format_bytes
 from .border import FAILED
-from .output import cell, escaped, new_table, print_json, stdout_console
+from .interrupts import interruptible
+from .output import cell, escaped, new_table, print_json, printing, stdout_console
 from .tables import AsJson
+from .wording import as_typed
 from .workspace import client_of
 
 __all__ = ["recover"]
 
 _NEEDS_THE_USER = ("failed", "taken back")
+_STOPPING = "Stopping; a commit under way is finished first. A second Ctrl-C leaves at once; recover then goes on."
 
 
 def recover(
@@ -46,7 +49,8 @@ def recover(
             _confirm(len(found), yes=yes)
         client = client_of(context)
         others = [each for each in found if each.endpoint != client.credentials.scoped_endpoint]
-        found = recover_uploads(name, discard=discard, client=client)
+        with interruptible(lambda: _STOPPING):
+            found = recover_uploads(name, discard=discard, client=client)
         if others:
             typer.echo(f"Uploads to other services: {len(others)}. --list shows them, --url reaches them.", err=True)
     _print(found, as_json=as_json)
@@ -62,6 +66,7 @@ def _confirm(count: int, *, yes: bool) -> None:
     typer.confirm(f"Discard {count} unfinished upload{'s' if count > 1 else ''}?", abort=True, err=True)
 
 
+@printing()
 def _print(found: Sequence[UnfinishedUpload], *, as_json: bool) -> None:
     if as_json:
         print_json([each.to_dict() for each in found])
@@ -79,4 +84,4 @@ def _print(found: Sequence[UnfinishedUpload], *, as_json: bool) -> None:
     stdout_console().print(table)
     for each in found:
         if each.problem is not None:
-            typer.echo(escaped(f"{each.table}: {each.problem}"), err=True)
+            typer.echo(escaped(f"{each.table}: {as_typed(each.problem)}"), err=True)

@@ -14,13 +14,12 @@ import typer
 
 from ..errors import ConfigurationError
 from ..service.credentials import ENDPOINT_VARIABLE, KEY_VARIABLE, resolve
+from .interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
     from ..local import LocalDataPlane
 
 __all__ = ["serve", "uvloop_if_there"]
-
-_INTERRUPTED = 130
 
 
 def serve(
@@ -76,7 +75,7 @@ def serve(
             f"Port {port} of {host} {reason}. Choose another with --port, or leave it out for a free one."
         ) from error
     if stopped_by == signal.SIGINT:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
 def _first_line(file: Path) -> str:

@@ -1,0 +1,99 @@
+"""Whoever typed a command is told of options, not of Python: held against every message in the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import kumo_async
+from kumo_async.cli import app
+from kumo_async.cli.wording import as_typed
+
+ROOT = Path(kumo_async.__file__).parent
+
+PYTHON = re.compile(
+    r"(?<!from Python\) )(?<!from Python\) csv=)(?:Csv|Upload)Options\b|FileUploadConnector\(|has_table\(\)|\binit\("
+    r"|\b(?:encoding|url|headers|ca_file|file_type|auto_partition|partition_size_mb)=|needs column_names"
+)
+
+#: Parts of messages that no command can cause: it does not have the argument, or checks it before.
+UNREACHABLE = (
+    "CsvOptions.types",
+    "CsvOptions.null_values",
+    "UploadOptions.csv must",
+    "options must be an UploadOptions",
+    "contradicts this connector",
+    "give file_type=",
+    "use FileUploadConnector(",
+    "With headers=",
+)
+
+
+def shown(node: ast.JoinedStr) -> str:
+    """Return what an f-string may look like."""
+    parts = []
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            parts.append(str(part.value))
+        elif isinstance(part, ast.FormattedValue):
+            parts.append("'x'" if part.conversion == ord("r") else "x")
+    return "".join(parts)
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Yield the strings of a module that are not documentation."""
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            skipped.add(node.value)
+        if isinstance(node, ast.JoinedStr):
+            skipped |= set(ast.walk(node)) - {node}
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield shown(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def messages() -> list[str]:
+    files = [path for path in sorted(ROOT.rglob("*.py")) if path.relative_to(ROOT).parts[0] not in ("cli", "local")]
+    every = [text for path in files for text in texts(ast.parse(path.read_text()))]
+    # A name alone is no message.
+    sentences = [text for text in every if " " in text or text.startswith("partition_size_mb=")]
+    return [text for text in sentences if PYTHON.search(text) and not any(part in text for part in UNREACHABLE)]
+
+
+def test_the_messages_are_found() -> None:
+    assert len(messages()) > 15
+
+
+@pytest.mark.parametrize("message", messages())
+def test_no_message_speaks_of_python(message: str) -> None:
+    assert not PYTHON.search(as_typed(message)), as_typed(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "args", "words"),
+    [
+        (b"a~b\n1~2\n", [], "pass --delimiter; or upload Parquet"),
+        (b"a,b\n1,\xff\n", [], "such as --encoding latin-1"),
+        (b"a,b\n1,2\n", ["--no-header"], "--no-header needs --column-names"),
+        (b"a,b\n1,2\n", ["--column-names", "a"], "--column-names names 1"),
+        (b"a,b\n1,2\n", ["--delimiter", ";;"], "--delimiter must be one ASCII character"),
+    ],
+)
+def test_errors_name_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, args: list[str], words: str
+) -> None:
+    monkeypatch.setenv("KUMO_API_ENDPOINT", f"local:{tmp_path / 'plane'}")
+    (tmp_path / "t.csv").write_bytes(content)
+    result = CliRunner().invoke(app, ["upload", str(tmp_path / "t.csv"), *args])
+    assert result.exit_code == 1
+    assert words in result.stderr
