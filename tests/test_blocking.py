@@ -134,6 +134,42 @@ def test_ctrl_c_cancels_cleans_up_and_raises(tmp_path: Path) -> None:
     )
 
 
+def test_ctrl_c_that_comes_before_the_waiting_begins_cancels_too(tmp_path: Path) -> None:
+    run_script(
+        tmp_path,
+        """
+        import os, signal, threading, anyio
+        from anyio.from_thread import BlockingPortal
+        from kumo_async import blocking
+
+        start, interrupted, cleaned = BlockingPortal.start_task_soon, threading.Event(), []
+
+        def start_and_be_interrupted(*args, **kwargs):
+            future = start(*args, **kwargs)
+            interrupted.wait()
+            return future
+
+        BlockingPortal.start_task_soon = start_and_be_interrupted
+
+        async def wait():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                interrupted.set()
+                await anyio.sleep_forever()
+            finally:
+                cleaned.append(True)
+
+        try:
+            blocking.run(wait)
+        except KeyboardInterrupt:
+            assert cleaned == [True]
+            assert [t.name for t in threading.enumerate()] == ["MainThread"]
+        else:
+            raise SystemExit("not interrupted")
+        """,
+    )
+
+
 def test_ctrl_c_can_only_go_to_the_thread_that_acts_on_it() -> None:
     async def masks() -> list[set[int]]:
         return [_blocked_signals(), await anyio.to_thread.run_sync(_blocked_signals)]

@@ -10,16 +10,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from anyio.from_thread import BlockingPortal, BlockingPortalProvider
+from anyio.from_thread import BlockingPortalProvider
 
 __all__ = ["run"]
 
 T = TypeVar("T")
+
+_MASKS = hasattr(signal, "pthread_sigmask")
 
 
 def _provider() -> BlockingPortalProvider:
@@ -39,29 +40,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@contextmanager
-def _portal() -> Iterator[BlockingPortal]:
-    with ExitStack() as exits:
-        with _interruptions_kept():
-            portal = exits.enter_context(_portals)
-        yield portal
+class _Interruptions:
+    """Keeps SIGINT waiting, from the beginning of the block until they are let in, and for good from its new threads.
 
-
-@contextmanager
-def _interruptions_kept() -> Iterator[None]:
-    """Keep SIGINT away from the threads that are started in this block, and from those that they start.
-
-    The system may give a signal to any thread that takes it, but only the main thread acts on it, and one that waits
-    for a lock would not even notice: https://docs.python.org/3/library/signal.html#signals-and-threads
+    What is started there is then either cancelled by an interruption or not begun. The system may give a signal to any
+    thread that takes it, but only the main thread acts on it, and one that waits for a lock would not even notice:
+    https://docs.python.org/3/library/signal.html#signals-and-threads
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __enter__(self) -> _Interruptions:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if _MASKS else set()
+        return self
+
+    def let_in(self) -> None:
+        """Take interruptions again, and at once the one that waits."""
+        if _MASKS:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+    def __exit__(self, *_: object) -> None:
+        self.let_in()
 
 
 def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
@@ -85,9 +82,10 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
         finally:
             ended.set()
 
-    with _portal() as portal:
+    with _Interruptions() as interruptions, _portals as portal:
         future = portal.start_task_soon(call)
         try:
+            interruptions.let_in()
             return future.result()
         except BaseException:
             # Either the function's own error, with nothing left to do, or an interruption of the waiting itself.
