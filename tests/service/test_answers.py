@@ -147,6 +147,10 @@ def test_a_proxy_that_refuses_to_connect_is_judged_by_its_status() -> None:
 def test_s3s_xml_is_read() -> None:
     body = '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Wait.</Message><RequestId>4F</RequestId></Error>'
     assert s3_error(503, body) == Seen(status=503, code="SlowDown", message="Wait.", request_id="4F")
+    for form in ("<s3:Code>SlowDown</s3:Code>", "<Code >\n SlowDown </Code >", "<Code><![CDATA[SlowDown]]></Code>"):
+        assert s3_error(503, f"<Error>{form}</Error>").code == "SlowDown"
+    quoted = s3_error(403, "<Message>PUT /k?X-Amz-Signature=5d41&X-Amz-Credential=AK%2Fx failed</Message>")
+    assert quoted.message == "PUT /k?X-Amz-Signature=…&X-Amz-Credential=… failed"
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from aiohttp import web
 from front import Headers, standing_before
 
 import kumo_async
 from kumo_async.errors import AuthenticationError, ConfigurationError, KumoError
-from kumo_async.local import Fault, LocalDataPlane, Status
+from kumo_async.local import Exchange, Fault, LocalDataPlane, Status
 from kumo_async.service import authentication
 from kumo_async.service.authentication import Authentication, Memory
 
@@ -277,3 +279,23 @@ async def test_a_401_amid_an_upload_does_not_end_it(plane: LocalDataPlane, tmp_p
     assert report.rows == 1
     assert plane.table_names("csv") == ["t"]
     assert tokens.asked == 4
+
+
+@pytest.mark.parametrize("said", ["acme:s3cret/+x", "s3cret/+x", "acme%3As3cret%2F%2Bx", "s3cret%2F%2Bx"])
+def test_a_key_is_hidden_in_every_form(said: str) -> None:
+    hidden = authentication.Headers({"X-API-Key": "acme:s3cret/+x"}).hidden_in(f"No key {said} here")
+    assert hidden == "No key … here"
+
+
+@pytest.mark.parametrize("said", [r"acme:s3cret\/+x", r"acme:s3cret/\u002bx"])
+async def test_so_it_is_where_json_spells_it_otherwise(said: str) -> None:
+    @dataclass(frozen=True)
+    class Quoting:
+        async def give(self, exchange: Exchange) -> web.Response:
+            return web.Response(status=400, text=f'{{"detail": "No key {said} here"}}', content_type="application/json")
+
+    fault = Fault(call="list", answer=Quoting())
+    async with LocalDataPlane(api_key="acme:s3cret/+x", faults=[fault]) as plane:
+        connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(plane.endpoint, plane.api_key))
+        with pytest.raises(kumo_async.KumoError, match="No key … here"):
+            await connector.table_names_async()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -11,9 +12,10 @@ import anyio.lowlevel
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 
 import kumo_async
-from kumo_async.local import Disconnect, Fault, LocalDataPlane, Stall, Status
+from kumo_async.local import Disconnect, Exchange, Fault, LocalDataPlane, Stall, Status
 
 WritesParquet = Callable[..., Path]
 
@@ -210,3 +212,34 @@ async def test_a_lost_answer_is_said_to_be_open(
     with pytest.raises(kumo_async.UploadError, match="may still take effect"):
         await parquet.upload_async("numbers", path, options=MANY)
     assert plane.object_names("parquet") == []
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """Say that there is no such table, as a service might that knows its partitions alone, or is late."""
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        await exchange.effect()
+        return web.json_response({"is_valid": False, "msg": "unknown"})
+
+
+async def test_an_old_table_that_is_only_listed_is_replaced_too(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, numbers: pa.Table
+) -> None:
+    await parquet.upload_async("numbers", path, options=MANY)
+    assert len(plane.table_files("numbers", "parquet")) > 1
+    plane.inject(Fault(call="validate", name="numbers", answer=Invalid(), times=None))
+    pq.write_table(numbers.slice(0, 10_000), path, row_group_size=5_000)
+    report = await parquet.upload_async("numbers", path, options=MANY)
+    assert rows(plane) == report.rows == 10_000
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_deletion_that_took_effect_and_is_then_refused_is_no_refusal(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, numbers: pa.Table, status: int
+) -> None:
+    await parquet.upload_async("numbers", path)
+    plane.inject(Fault(call="delete", name="numbers", answer=Disconnect(after_effect=True)))
+    plane.inject(Fault(call="delete", name="numbers", answer=Status(status)))
+    report = await parquet.upload_async("numbers", path, options=kumo_async.UploadOptions(resume=False))
+    assert rows(plane) == report.rows == numbers.num_rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -204,6 +205,7 @@ async def test_an_old_table_that_cannot_be_deleted_is_left_and_not_tried_again_u
     assert content(plane).equals(numbers)
 
 
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same journals", "other journals"])
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_commit_waits_for_that_of_another_process(
     plane: LocalDataPlane,
@@ -212,6 +214,8 @@ async def test_a_commit_waits_for_that_of_another_process(
     numbers: pa.Table,
     journals: Path,
     cancelled: bool,
+    elsewhere: bool,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = anyio.Event()
@@ -225,7 +229,9 @@ async def test_a_commit_waits_for_that_of_another_process(
         return lock(folder, key)
 
     monkeypatch.setattr("kumo_async.upload.journaling.lock", asking)
-    task = asyncio.create_task(parquet.upload_async("numbers", path, options=THREE))
+    # Wherever its own journals are, so that two commits of one table are never under way on one machine.
+    options = replace(THREE, journal_dir=tmp_path / "elsewhere" if elsewhere else None)
+    task = asyncio.create_task(parquet.upload_async("numbers", path, options=options))
     await asked.wait()
     assert not {"complete", "delete"} & {call.call for call in plane.calls}
     if cancelled:

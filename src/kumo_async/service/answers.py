@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from .messages import unsigned
+
 __all__ = ["AnswerError", "Break", "Seen", "Verdict", "classify", "is_repeated", "s3_error"]
 
 
@@ -212,5 +214,5 @@ def s3_error(status: int, body: str) -> Seen:
 
 def _element(name: str, body: str) -> str | None:
     # The body comes from a stranger: two words of it are wanted, and no XML parser with its entities is.
-    found = re.search(rf"<{name}>([^<]*)</{name}>", body)
-    return found[1].strip() if found else None
+    found = re.search(rf"<(?:\w+:)?{name}\s*>\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))\s*</(?:\w+:)?{name}\s*>", body)
+    return unsigned((found[1] or found[2] or "").strip()) if found else None

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 
@@ -28,6 +29,9 @@ FRESH_SECONDS = 600.0
 
 #: Seconds that a provider may take.
 PROVIDER_SECONDS = 60.0
+
+#: A shorter part of a secret could be anything in a text, in characters.
+_SHORTEST_TAIL = 6
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -66,9 +70,12 @@ class Headers(Mapping[str, str]):
             'No such key: …'
         """
         for value in self._values.values():
-            text = text.replace(value, "…")
-            # A token stands behind its scheme, and may be quoted alone.
-            text = text.replace(value.rpartition(" ")[2].strip('"') or value, "…")
+            # A token stands behind its scheme, and a key's secret behind the workspace; each may be quoted alone.
+            tails = {value.rpartition(" ")[2].strip('"'), value.partition(":")[2].strip()}
+            secrets = {value, *(tail for tail in tails if len(tail) >= _SHORTEST_TAIL)}
+            forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
+            for form in sorted(filter(None, forms), key=len, reverse=True):
+                text = text.replace(form, "…")
         return text
 
     def __repr__(self) -> str:

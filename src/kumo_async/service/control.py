@@ -18,7 +18,16 @@ from .answers import AnswerError, Seen, Verdict, is_repeated
 from .authentication import Authentication, Headers
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
 from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, HttpClient, read_text, retry_after, seen_of
-from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, get_field, table_data_request
+from .messages import (
+    CompleteUpload,
+    StartedUpload,
+    StartUpload,
+    TableRequest,
+    file_type_of,
+    get_field,
+    table_data_request,
+    unsigned,
+)
 from .rbac import Get
 from .retry import OnRetry, RetryBudget, retrying
 
@@ -105,6 +114,16 @@ class ControlPlane:
         body = await self._post("source_tables/validate_table", request.to_json())
         return bool(get_field(body, "is_valid", bool, "validate_table"))
 
+    async def shows_table(self, connector: str, name: str) -> bool:
+        """Return whether anything of a table is there, known as a table or by its partitions alone.
+
+        Some of that may be listed although no table is valid, or be valid a moment later than it is listed.
+        """
+        if await self.has_table(connector, name):
+            return True
+        folder = f"{name}.{file_type_of(connector)}/"
+        return any(found == name or found.startswith(folder) for found in await self.list_tables(connector))
+
     async def table_data(self, connector: str, name: str, file_type: str, sample_rows: int) -> Mapping[str, Any]:
         """Return a table's columns and sample rows as the service gives them."""
         request = table_data_request(connector, name, file_type, sample_rows)
@@ -155,7 +174,10 @@ class ControlPlane:
         except NETWORK_ERRORS as error:
             raise AnswerError(replace(seen_of(error, self._host), completes=path == _COMPLETE)) from error
         if response.status >= 300:
-            raise AnswerError(_refusal(response.status, text, path), retry_after=retry_after(response))
+            seen = _refusal(response.status, text, path)
+            # Once more, since JSON may have spelled it in another way.
+            seen = replace(seen, message=headers.hidden_in(seen.message))
+            raise AnswerError(seen, retry_after=retry_after(response))
         return _parse(text, path.rpartition("/")[2])
 
     async def _exchange(
@@ -191,8 +213,8 @@ def _refusal(status: int, text: str, path: str) -> Seen:
         body = None
     own = isinstance(body, Mapping)
     detail = body.get("detail", body) if isinstance(body, Mapping) else " ".join(text.split())
-    words = (detail if isinstance(detail, str) else json.dumps(detail))[:300]
-    return Seen(status=status, message=words, own=own, completes=path == _COMPLETE)
+    words = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
+    return Seen(status=status, message=unsigned(words)[:300], own=own, completes=path == _COMPLETE)
 
 
 def _public(error: AnswerError, call: str, host: str) -> ServiceError:

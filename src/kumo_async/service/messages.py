@@ -6,6 +6,7 @@ a second and pandas. `tests/service/test_messages.py` holds every one of them ag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,12 +24,27 @@ __all__ = [
     "TableRequest",
     "connector_id",
     "file_type_of",
+    "unsigned",
 ]
 
 #: Most parts of one object: `kumoapi.data_source.StartFileUploadRequest`.
 MAX_PARTS = 1000
 
 _SHORTEST_SECRET = 6
+
+#: What makes a URL a presigned one: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html and
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html
+_SIGNING = re.compile(r"\b(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature)(=|%3D)[^&\s\"'<>\\]+", re.IGNORECASE)
+
+
+def unsigned(text: str) -> str:
+    """Return a text in which presigned URLs, whosever they are, have lost what makes them such.
+
+    Example:
+        >>> unsigned("PUT /key?partNumber=1&X-Amz-Signature=5d41 failed")
+        'PUT /key?partNumber=1&X-Amz-Signature=… failed'
+    """
+    return _SIGNING.sub(r"\1\2…", text)
 
 
 def connector_id(file_type: str) -> str:
@@ -124,7 +140,7 @@ class StartedUpload:
         """
         try:
             urls = {int(number): str(url) for number, url in body["presigned_part_urls"].items()}
-            path, upload_id = str(body["temp_upload_path"]), str(body["upload_id"])
+            path, upload_id = _text(body["temp_upload_path"]), _text(body["upload_id"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ServiceError("The service answered start_file_upload in a form that is not documented.") from error
         if sorted(urls) != list(range(1, num_parts + 1)):
@@ -134,6 +150,12 @@ class StartedUpload:
             upload_id=upload_id,
             urls=tuple(PartUrl(urls[number]) for number in range(1, num_parts + 1)),
         )
+
+
+def _text(value: object) -> str:
+    if value is None or value == "":
+        raise ValueError("There is none.")
+    return str(value)
 
 
 @dataclass(frozen=True, kw_only=True)

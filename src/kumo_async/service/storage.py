@@ -20,7 +20,7 @@ from .answers import AnswerError, Break, Seen, s3_error
 from .clocks import url_life
 from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
 from .integrity import PartDigest, md5_of
-from .messages import PartUrl
+from .messages import PartUrl, unsigned
 from .stall import StallTimer, unsent
 
 __all__ = ["PartStorage", "StoredPart"]
@@ -91,7 +91,7 @@ class PartStorage:
                     "PUT", target, data=body, headers={"Content-Length": str(size)}, timeout=_NO_OTHER_LIMIT
                 ) as response,
             ):
-                if 200 <= response.status < 300 and response.headers.get("ETag"):
+                if 200 <= response.status < 300 and response.headers.get("ETag", "").strip('" '):
                     await read_text(response, _MOST_ERROR)
                     self._etags_tell = md5_of(response.headers) is not None
                     return await body.stored(response)
@@ -260,7 +260,7 @@ async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerErro
     life = url_life(url.reveal())
     seen = replace(
         seen,
-        request_id=response.headers.get("x-amz-request-id") or seen.request_id,
+        request_id=unsigned(response.headers.get("x-amz-request-id", "")) or seen.request_id,
         date=server_time(response),
         clock=time.time(),
         expires=None if life is None else life.expires,

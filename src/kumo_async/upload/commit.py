@@ -87,7 +87,7 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
     control = transfer.session.control
-    old = await control.has_table(transfer.connector, transfer.table)
+    old = await control.shows_table(transfer.connector, transfer.table)
     await journal.begin(partitions, clear=not old)
     if old:
         try:
@@ -243,7 +243,7 @@ def _failure(transfer: Transfer, failures: Sequence[_Failure], left: list[str]) 
     error = failures[0].error
     if left:
         state = _left(left)
-    elif any(failure.error.status is None for failure in failures):
+    elif any(_may_come(failure) for failure in failures):
         state = (
             "What had become visible was deleted again, but a request whose answer was lost may still take effect: "
             "look with has_table() before you upload it again."
@@ -257,6 +257,12 @@ def _failure(transfer: Transfer, failures: Sequence[_Failure], left: list[str]) 
         code=error.code,
         attempts=error.attempts,
     )
+
+
+def _may_come(failure: _Failure) -> bool:
+    """Return whether a request may still take effect. 503 says that it was not taken on."""
+    status = failure.error.status
+    return status is None or (failure.open and status != 503)
 
 
 def _left(names: Sequence[str]) -> str:

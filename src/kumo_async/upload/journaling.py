@@ -125,7 +125,9 @@ class Journal:
 
     def _append(self, file: LockedFile, records: Sequence[Record], sync: bool) -> None:
         if any(isinstance(each, Stored) and _is_secret(each.receipt.temp_upload_path) for each in records):
-            self._give_up(file, "the service's upload paths are URLs with a query, which are not written down")
+            self._give_up(
+                file, "the service's upload paths have queries, as presigned URLs do, and are not written down"
+            )
             return
         try:
             file.append(b"".join(map(encode, records)), sync=sync)
@@ -198,13 +200,21 @@ class Journals:
     @asynccontextmanager
     async def table(self, key: str) -> AsyncIterator[None]:
         """Hold the lock of a table, for which the other processes of this user wait."""
-        file = None if self.folder is None else await self._locked(self.folder, key)
+        folder = await self._lock_folder()
+        file = None if folder is None else await self._locked(folder, key)
         try:
             yield
         finally:
             if file is not None:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(_remove_locked, file)
+
+    async def _lock_folder(self) -> Path | None:
+        """Return where locks are: in one place for all of this user's uploads, wherever their journals are."""
+        try:
+            return await to_thread.run_sync(journal_folder, None)
+        except OSError:
+            return self.folder
 
     async def _locked(self, folder: Path, key: str) -> LockedFile | None:
         try:
@@ -270,7 +280,7 @@ async def fingerprint(partition: Partition, source: SourceFile) -> str:
 
 
 def _is_secret(temp_upload_path: str) -> bool:
-    return "://" in temp_upload_path and "?" in temp_upload_path
+    return "?" in temp_upload_path
 
 
 def _words(error: OSError) -> str:

@@ -34,7 +34,7 @@ async def remove_table(control: ControlPlane, connector: str, table: str, file_t
         ServiceError: If the service refuses; the table is as it was.
         HalfRemovedError: If that happens halfway, or the table is still there afterwards.
     """
-    if not await control.has_table(connector, table):
+    if not await control.shows_table(connector, table):
         return False
     await to_the_end(lambda: remove_known_table(control, connector, table, file_type))
     return True
@@ -46,7 +46,7 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
     await _delete_name(control, connector, table)
     try:
         for first in range(1, _LAST_PARTITION, _AT_ONCE):
-            if not await control.has_table(connector, table):
+            if not await control.shows_table(connector, table):
                 return
             await _delete_partitions(control, connector, table, file_type, range(first, first + _AT_ONCE))
     except ServiceError as error:
@@ -66,12 +66,13 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
 
 
 async def _delete_name(control: ControlPlane, connector: str, table: str) -> None:
-    """Delete what is called `table`; where the answer is lost, ask whether it is gone."""
+    """Delete what is called `table`; where that fails, ask whether it is gone.
+
+    A refusal is asked about, too: an attempt before it, whose answer was lost, may have been carried out.
+    """
     try:
         await control.delete_object(connector, table)
     except ServiceError as error:
-        if error.status is not None and error.status < 500 and error.status != 408:
-            raise  # refused: nothing has happened
         failure = error
     else:
         return
@@ -89,7 +90,7 @@ async def _delete_name(control: ControlPlane, connector: str, table: str) -> Non
 async def _state(control: ControlPlane, connector: str, table: str) -> str | None:
     """Return in words what is known of a table after an answer was lost, None if it is gone."""
     try:
-        return "is still there" if await control.has_table(connector, table) else None
+        return "is still there" if await control.shows_table(connector, table) else None
     except ServiceError:
         return "whether it is still there is not known (look with has_table())"
 
