@@ -153,6 +153,7 @@ def test_damaged_footers_are_refused_or_still_valid(source: bytes, damage: list[
         place %= len(data)
         data[place : place + (how != "i")] = b"" if how == "d" else bytes([byte])
     start = time.process_time()
+    tracemalloc.start()
     with suppress(ParquetError):
         damaged = Footer.parse(bytes(data), footer.data_end)
         names = clean_names(damaged.columns)
@@ -161,7 +162,10 @@ def test_damaged_footers_are_refused_or_still_valid(source: bytes, damage: list[
             assert layout.size <= len(source) * 2
             verify_footer(layout.footer, layout.num_rows, names)
         verify_footer(whole_footer(damaged, names), damaged.num_rows, names)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert time.process_time() - start < 2
+    assert peak < 8 << 20
 
 
 def _bombs() -> dict[str, bytes]:
@@ -189,3 +193,72 @@ def test_bombs_are_refused_quickly_in_little_memory(schema: bytes) -> None:
     tracemalloc.stop()
     assert seconds < 4
     assert peak < 64 << 20
+
+
+def _many(kind: int, count: int, element: bytes) -> bytes:
+    return bytes([0xF0 | kind]) + _varint(count) + element * count
+
+
+def _varint(number: int) -> bytes:
+    # A signed number is written as twice itself.
+    return thrift.write_binary(b"\0" * number)[:-number]
+
+
+_N = 2_000_000
+_unknown: dict[str, tuple[int, bytes]] = {
+    "lists": (9, _many(9, _N, b"\0")),
+    "structs": (9, _many(12, _N, b"\0")),
+    "numbers": (9, _many(6, _N, b"\0")),
+    "texts": (9, _many(8, _N, b"\0")),
+    "pairs": (11, _varint(_N) + b"\x88" + bytes(2 * _N)),
+    "lists of lists": (9, _many(9, 20, _many(9, _N // 20, b"\0"))),
+    "fields": (12, b"\x11" * (_N * 2 // 3) + b"\0"),
+}
+
+
+@pytest.mark.parametrize("place", ["footer", "column", "metadata"])
+@pytest.mark.parametrize("unknown", _unknown.values(), ids=_unknown.keys())
+def test_unknown_fields_of_very_many_values_are_refused(unknown: tuple[int, bytes], place: str) -> None:
+    source = load(SOURCE)
+    column, meta = next(metas(source))
+    places = {"footer": source.fields, "column": column, "metadata": meta}
+    end = max(span[3] for span in places[place].values())
+    data = thrift.splice(source.data, 0, len(source.data), [add_field(source, end, 300, *unknown)])
+    with pytest.raises(ParquetError, match="more values in unknown fields"):
+        Footer.parse(data, source.data_end)
+
+
+def test_unknown_fields_of_many_values_are_kept() -> None:
+    value = _many(12, 500_000, b"\x15\2\0")
+    source = with_footer(SOURCE, [_at_end_of_footer(300, 9, value)])
+    (part,) = cut(source, 1 << 30)
+    assert value in part
+
+
+def test_unknown_fields_share_their_allowance() -> None:
+    source = load(SOURCE)
+    patches = [
+        add_field(source, max(span[3] for span in column.values()), 300, 9, _many(9, 150_000, b"\0"))
+        for column, _ in metas(source)
+    ]
+    with pytest.raises(ParquetError, match="more values in unknown fields"):
+        load(with_footer(SOURCE, patches))
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        (b"\x19" + _many(12, 1_000_000, b"\x3c\0\0") + b"\x26\0\0", "1000000 columns, and the schema"),
+        (b"\x19\x4c" + (b"\x3c" + b"\x16\2" * 30_000 + b"\0\0") * 4 + b"\x26\0\0", "30000 fields"),
+    ],
+    ids=["columns", "fields"],
+)
+def test_row_groups_of_very_many_parts_are_refused_in_little_memory(group: bytes, said: str) -> None:
+    source = load(SOURCE)
+    data = thrift.splice(source.data, 0, len(source.data), _row_groups(group))
+    tracemalloc.start()
+    with pytest.raises(ParquetError, match=said):
+        Footer.parse(data, source.data_end)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20

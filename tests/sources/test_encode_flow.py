@@ -19,13 +19,10 @@ import kumo_async
 from kumo_async.local import Fault, LocalDataPlane, Stall
 from kumo_async.options import UploadOptions
 from kumo_async.sources import open_source
-from kumo_async.sources.decode import BATCH_BYTES
-from kumo_async.sources.encode import UNIT_BYTES
 from kumo_async.sources.files import Partition
 
 WritesParquet = Callable[..., Path]
 SIZE = 200_000
-READ_AHEAD = 32 * 1024**2
 
 
 @pytest.fixture
@@ -153,54 +150,3 @@ async def test_encoding_goes_on_while_a_partition_is_being_sent(
         assert len([call for call in plane.calls if call.call == "start"]) <= 1
         go.set()
     assert read([file.read_bytes() for file in plane.table_files("t", "parquet")]).equals(numbers)
-
-
-@pytest.mark.parametrize("encoders", [1, 2])
-async def test_memory_stays_within_the_formula(
-    write_parquet: WritesParquet, tmp_path: Path, encoders: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kumo_async.sources.parquet.processors", lambda: encoders)
-    random = np.random.default_rng(1)
-    rows = 3_000_000
-    table = pa.table(
-        {"a": random.random(rows), "b": random.random(rows), "s": pa.array(np.arange(rows)).cast("string")}
-    )
-    path = write_parquet(table, row_group_size=rows, compression="none", use_dictionary=False)
-    held, unit = table.nbytes, 2 * 1024**2
-    del table
-    monkeypatch.setattr("kumo_async.sources.encode.UNIT_BYTES", unit)
-    old = pa.default_memory_pool()
-    pool = pa.proxy_memory_pool(old)
-    pa.set_memory_pool(pool)
-    try:
-        async with open_source(path, "parquet", UploadOptions(spool_dir=tmp_path)) as source:
-            async for partition in source.partitions(16 * unit):
-                assert partition.size <= 16 * unit
-        most = pool.max_memory()
-    finally:
-        pa.set_memory_pool(old)
-    limit = (4 * encoders + 1) * unit + READ_AHEAD + BATCH_BYTES
-    assert most <= limit < held
-    assert UNIT_BYTES == 64 * 1024**2
-
-
-async def test_large_values_that_repeat_stay_within_the_formula(
-    write_parquet: WritesParquet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kumo_async.sources.parquet.processors", lambda: 1)
-    monkeypatch.setattr("kumo_async.sources.encode.UNIT_BYTES", 2 * 1024**2)
-    rows = 20_000
-    texts = pa.DictionaryArray.from_arrays(np.arange(rows) % 10, [f"{n}" * 10_000 for n in range(10)])
-    table = pa.table({"text": texts, "count": pa.array(range(rows), pa.uint32())})
-    path = write_parquet(table, row_group_size=rows, store_schema=False)
-    old = pa.default_memory_pool()
-    pool = pa.proxy_memory_pool(old)
-    pa.set_memory_pool(pool)
-    try:
-        async with open_source(path, "parquet", UploadOptions(spool_dir=tmp_path)) as source:
-            assert [partition.rows async for partition in source.partitions(None)] == [rows]
-        most = pool.max_memory()
-    finally:
-        pa.set_memory_pool(old)
-    # A batch may be larger than a unit here, and is then one.
-    assert most <= 5 * BATCH_BYTES + READ_AHEAD + BATCH_BYTES < rows * 10_000

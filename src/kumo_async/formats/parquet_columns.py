@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple, TypeAlias
 
 from kumo_async.formats import thrift
-from kumo_async.formats.thrift import I64, LIST, STRUCT, Struct
+from kumo_async.formats.thrift import I64, LIST, STRUCT, Allowance, Struct, ThriftError
 from kumo_async.formats.thrift_skip import NUMBER, SHORT_LIST, SMALL_STRUCT
 
 __all__ = ["Range", "RawRowGroup", "column_range", "read_row_group"]
@@ -66,31 +66,45 @@ def _span(kind: int, value: tuple[int, int]) -> thrift.Span:
     return kind, value[0] - 1, value[0], value[1]
 
 
-def read_row_group(data: bytes, pos: int) -> RawRowGroup:
+VALUES_PER_COLUMN = 64
+"""What each column of a row group adds to the values that may be walked over."""
+
+
+def read_row_group(data: bytes, pos: int, allowance: Allowance | None = None, wanted: int | None = None) -> RawRowGroup:
     """Find the fields of the row group that is described at `pos`, and those of its columns.
 
+    Args:
+        data: The footer's encoded bytes.
+        pos: Where the description starts.
+        allowance: The values that may be walked over in the whole footer, to which each column adds some.
+        wanted: The columns that it must have; None where it was read before and is known to.
+
     Raises:
-        ThriftError: The encoding is broken, or a column has no metadata.
+        ThriftError: The encoding is broken, it has other columns, or there is more in it than is supported.
     """
     columns: list[Struct] = []
     metas: list[Struct] = []
 
     def read_meta(data: bytes, pos: int, _: Struct) -> int:
-        meta, end = thrift.scan(data, pos)
+        meta, end = thrift.scan(data, pos, allowance=allowance)
         metas.append(meta)
         return end
 
     def read_columns(data: bytes, pos: int, _: Struct) -> int:
         _kind, count, pos = thrift.list_head(data, pos)
+        if wanted not in (None, count):
+            raise ThriftError(f"A row group has {count} columns, and the schema {wanted}.")
+        if allowance is not None:
+            allowance.left += count * VALUES_PER_COLUMN
         for _number in range(count):
             if usual := _match_usual(data, pos):
                 pos = _add_usual(usual, columns, metas)
             else:
-                column, pos = thrift.scan(data, pos, META_DATA, read_meta)
+                column, pos = thrift.scan(data, pos, META_DATA, read_meta, allowance)
                 columns.append(column)
         return pos
 
-    fields, end = thrift.scan(data, pos, COLUMNS, read_columns)
+    fields, end = thrift.scan(data, pos, COLUMNS, read_columns, allowance)
     return RawRowGroup(fields, columns, metas, end)
 
 

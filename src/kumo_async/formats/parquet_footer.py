@@ -19,7 +19,7 @@ from kumo_async.formats.parquet_row_groups import (
     check_overlaps,
 )
 from kumo_async.formats.parquet_schema import ParquetError, Schema, SchemaElement
-from kumo_async.formats.thrift import LIST, STRUCT, Struct, ThriftError
+from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Struct, ThriftError
 
 __all__ = ["ENCRYPTED_MAGIC", "MAGIC", "MAX_FOOTER_BYTES", "MAX_ROW_GROUPS", "Footer", "tail_length"]
 
@@ -131,19 +131,20 @@ def tail_length(tail: bytes, file_size: int) -> int:
 def _parse(data: bytes, data_end: int) -> Footer:
     schema: list[Schema] = []
     groups: list[RowGroup] = []
+    allowance = Allowance()
 
     def read_row_groups(data: bytes, pos: int, found: Struct) -> int:
         schema.append(Schema.parse(data, found))
         kind, count, pos = thrift.list_head(data, pos)
         if (kind != STRUCT and count) or count > MAX_ROW_GROUPS:
             raise ParquetError(f"The footer has no usable list of row groups: {count} elements of type {kind}.")
-        reader = RowGroupReader(data, data_end, schema[0])
+        reader = RowGroupReader(data, data_end, schema[0], allowance)
         for number in range(count):
             groups.append(reader.read(number, pos))
             pos += groups[-1].described_by
         return pos
 
-    fields, end = thrift.scan(data, 0, ROW_GROUPS, read_row_groups)
+    fields, end = thrift.scan(data, 0, ROW_GROUPS, read_row_groups, allowance)
     if ENCRYPTION in fields or SIGNING_KEY in fields:
         raise ParquetError(ENCRYPTED)
     if ROW_GROUPS not in fields or fields[ROW_GROUPS][0] != LIST:

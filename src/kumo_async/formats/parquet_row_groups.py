@@ -15,7 +15,7 @@ from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, read_row_group
 from kumo_async.formats.parquet_schema import ParquetError, Schema
-from kumo_async.formats.thrift import LIST, STRUCT, Struct
+from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,10 +72,11 @@ class RowGroup(NamedTuple):
 class RowGroupReader:
     """Reads the descriptions of the row groups of one footer, one after another."""
 
-    def __init__(self, data: bytes, data_end: int, schema: Schema) -> None:
+    def __init__(self, data: bytes, data_end: int, schema: Schema, allowance: Allowance) -> None:
         self._data = data
         self._data_end = data_end
         self._paths = schema.paths
+        self._allowance = allowance
 
     def read(self, number: int, pos: int) -> RowGroup:
         """Read and check one row group.
@@ -88,7 +89,7 @@ class RowGroupReader:
             ParquetError: What it says cannot be true.
             ThriftError: Its encoding is broken.
         """
-        raw = read_row_group(self._data, pos)
+        raw = read_row_group(self._data, pos, self._allowance, len(self._paths))
         self._check_columns(number, raw)
         rows = thrift.integer(self._data, raw.fields, ids.NUM_ROWS)
         if not 0 <= rows <= _MAX_ROWS:

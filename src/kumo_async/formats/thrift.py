@@ -25,6 +25,7 @@ from kumo_async.formats.thrift_skip import (
     LIST,
     MAX_VARINT,
     STRUCT,
+    Allowance,
     ThriftError,
     list_head,
     skip,
@@ -37,6 +38,7 @@ __all__ = [
     "I64",
     "LIST",
     "STRUCT",
+    "Allowance",
     "Patch",
     "Reader",
     "Span",
@@ -69,7 +71,13 @@ Patch: TypeAlias = tuple[int, int, bytes]
 """Replace the bytes from start to end by these."""
 
 
-def scan(data: bytes, pos: int = 0, own: int = 0, read: Reader | None = None) -> tuple[Struct, int]:
+MAX_FIELDS = 200
+"""Fields of a struct that is scanned, each of which is held. Parquet's largest has 17."""
+
+
+def scan(
+    data: bytes, pos: int = 0, own: int = 0, read: Reader | None = None, allowance: Allowance | None = None
+) -> tuple[Struct, int]:
     """Find the fields of the struct that starts at `pos`.
 
     Args:
@@ -77,6 +85,7 @@ def scan(data: bytes, pos: int = 0, own: int = 0, read: Reader | None = None) ->
         pos: Where the struct starts.
         own: Id of a field that `read` walks over instead of the generic code, so that no byte is visited twice.
         read: The reader for that field. The field's type is the caller's to check, in what is returned.
+        allowance: The values that may be walked over, in all that shares it; of each field as many by default.
 
     Returns:
         The fields by id, and the position after the struct.
@@ -113,10 +122,12 @@ def scan(data: bytes, pos: int = 0, own: int = 0, read: Reader | None = None) ->
             elif kind in simple and (walked := simple[kind](data, pos)):
                 pos = walked.end()
             else:
-                pos = skip(data, pos, kind)
+                pos = skip(data, pos, kind, allowance or Allowance())
             found[field] = (kind, head, start, pos)
     except IndexError:
         raise ThriftError(f"The data ends at byte {len(data)}, within a struct.") from None
+    if len(found) > MAX_FIELDS:
+        raise ThriftError(f"The struct that ends at byte {pos} has {len(found)} fields, more than {MAX_FIELDS}.")
     return found, pos + 1
 
 

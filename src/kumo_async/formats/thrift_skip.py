@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NUMBER", "SHORT_LIST", "SMALL_STRUCT", "ThriftError", "list_head", "skip", "skip_simple", "varint"]
+__all__ = [
+    "MAX_VALUES",
+    "NUMBER",
+    "SHORT_LIST",
+    "SMALL_STRUCT",
+    "Allowance",
+    "ThriftError",
+    "list_head",
+    "skip",
+    "skip_simple",
+    "varint",
+]
 
 I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(4, 14)
 
@@ -25,8 +36,32 @@ MAX_VARINT = 10
 """Bytes of a 64-bit number."""
 
 
+MAX_VALUES = 1_000_000
+"""Values of lists, maps and structs that are walked over one by one: ten times the elements that a schema may have."""
+
+
 class ThriftError(ValueError):
     """The bytes are not a sound struct in the Thrift compact protocol."""
+
+
+class Allowance:
+    """How many values may still be walked over one by one, in all that is read with it.
+
+    A value of one byte costs as much time as a long one, so the size of the input alone would allow minutes.
+    """
+
+    def __init__(self, left: int = MAX_VALUES) -> None:
+        self.left = left
+
+    def take(self, count: int, pos: int) -> None:
+        """Take some values off before they are walked over.
+
+        Raises:
+            ThriftError: There are more than are left.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise ThriftError(f"At byte {pos} there are more values in unknown fields than are supported.")
 
 
 def varint(data: bytes, pos: int) -> tuple[int, int]:
@@ -67,7 +102,7 @@ def _check_count(data: bytes, pos: int, count: int) -> None:
         raise ThriftError(f"The container at byte {pos} declares {count} elements in {len(data) - pos} bytes.")
 
 
-def skip(data: bytes, pos: int, kind: int, depth: int = 1) -> int:
+def skip(data: bytes, pos: int, kind: int, allowance: Allowance, depth: int = 1) -> int:
     """Walk over a value of wire type `kind` at `pos`; gives the position after it.
 
     Raises:
@@ -85,15 +120,16 @@ def skip(data: bytes, pos: int, kind: int, depth: int = 1) -> int:
         raise ThriftError(f"Wire type {kind} at byte {pos} does not exist.")
     if depth > MAX_DEPTH:
         raise ThriftError(f"The value at byte {pos} is nested deeper than {MAX_DEPTH} levels.")
-    return _SKIPPERS[kind](data, pos, depth)
+    return _SKIPPERS[kind](data, pos, allowance, depth)
 
 
-def _skip_number(data: bytes, pos: int, _depth: int) -> int:
+def _skip_number(data: bytes, pos: int, _allowance: Allowance, _depth: int) -> int:
     return varint(data, pos)[1]
 
 
-def _skip_struct(data: bytes, pos: int, depth: int) -> int:
+def _skip_struct(data: bytes, pos: int, allowance: Allowance, depth: int) -> int:
     while head := data[pos]:
+        allowance.take(1, pos)
         pos += 1
         if head < 16:
             pos = varint(data, pos)[1]
@@ -101,39 +137,41 @@ def _skip_struct(data: bytes, pos: int, depth: int) -> int:
         if kind in skip_simple and (walked := skip_simple[kind](data, pos)):
             pos = walked.end()
         else:
-            pos = skip(data, pos, kind, depth + 1)
+            pos = skip(data, pos, kind, allowance, depth + 1)
     return pos + 1
 
 
-def _skip_list(data: bytes, pos: int, depth: int) -> int:
+def _skip_list(data: bytes, pos: int, allowance: Allowance, depth: int) -> int:
     kind, count, pos = list_head(data, pos)
     if kind in _ELEMENT_SIZES:
         return pos + count * _ELEMENT_SIZES[kind]
+    allowance.take(count, pos)
     simple = skip_simple.get(kind, _never)
     for _ in range(count):
         walked = simple(data, pos)
-        pos = walked.end() if walked else skip(data, pos, kind, depth + 1)
+        pos = walked.end() if walked else skip(data, pos, kind, allowance, depth + 1)
     return pos
 
 
-def _skip_map(data: bytes, pos: int, depth: int) -> int:
+def _skip_map(data: bytes, pos: int, allowance: Allowance, depth: int) -> int:
     count, pos = varint(data, pos)
     if not count:
         return pos
     _check_count(data, pos, count)
+    allowance.take(2 * count, pos)
     # A boolean field's value is in its type and takes no byte, but an element's takes one.
     key, value = (3 if kind in _BOOLEANS else kind for kind in (data[pos] >> 4, data[pos] & 15))
     pos += 1
     for _ in range(count):
-        pos = skip(data, pos, key, depth + 1)
-        pos = skip(data, pos, value, depth + 1)
+        pos = skip(data, pos, key, allowance, depth + 1)
+        pos = skip(data, pos, value, allowance, depth + 1)
     return pos
 
 
 _BOOLEANS = (1, 2)
 _FIXED_SIZES = {1: 0, 2: 0, 3: 1, DOUBLE: 8, UUID: 16}
 _ELEMENT_SIZES = {1: 1, 2: 1, 3: 1, DOUBLE: 8, UUID: 16}
-_SKIPPERS: dict[int, Callable[[bytes, int, int], int]] = {
+_SKIPPERS: dict[int, Callable[[bytes, int, Allowance, int], int]] = {
     I16: _skip_number,
     I32: _skip_number,
     I64: _skip_number,

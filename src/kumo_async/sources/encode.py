@@ -80,9 +80,9 @@ async def encoded_partitions(
 
     Memory that Arrow allocates: with n encoders, of which each has one unit decoded, cast and encoded,
 
-        4 n x UNIT_BYTES, and what the reader of the units has
+        4 n x UNIT_BYTES, and what the reader of the units has (of Parquet: `page_units`)
 
-    and nothing in proportion to the file or to a partition. What is encoded ahead is in spool files, at most 2 n
+    and nothing in proportion to a partition. What is encoded ahead is in spool files, at most 2 n
     pieces.
 
     Args:

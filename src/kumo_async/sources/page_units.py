@@ -18,7 +18,15 @@ _UNIT_GROUPS = 64
 def page_units(most: int, *, pages: ParquetPages, groups: Iterable[int], full: bool, threads: bool) -> Iterator[Unit]:
     """Decode row groups to units of some rows of one of them, or of some small ones; see `encode.Units`.
 
-    Memory: a unit that is being read, 32 MiB of read-ahead and a batch (`decode.BATCH_BYTES`).
+    Memory that Arrow allocates: a unit that is being read, two batches (`decode.BATCH_BYTES`), and for each column
+
+        a buffer to read with, and 16 KiB for decoding
+        + its largest page as it is stored, and the same page decoded
+        + the decoded size of its largest dictionary, and 16 bytes for each value of that
+
+    The buffers have 1 MiB each, 32 MiB together where there are more columns, and never less than 8 KiB each. Pages
+    are decoded whole, however they were written: most writers end them near 1 MiB, but fastparquet writes one for all
+    values of a column in a row group, so that of its files a whole row group is held, stored and decoded.
 
     Args:
         most: The most bytes of a unit. Row groups are those of the source, cut where one takes more than that.
