@@ -92,7 +92,7 @@ def check_journal_dir(given: object) -> None:
 
 def check_characters(delimiter: str | None, quote: str | None, escape: str | None) -> None:
     """Raise unless the characters of a CSV dialect can be told from each other and from newlines."""
-    given = {"delimiter": delimiter, "quote": quote or None, "escape": escape}
+    given = {"delimiter": delimiter, "quote": quote or None, "escape": escape or None}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":

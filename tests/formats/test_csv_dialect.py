@@ -227,3 +227,21 @@ def test_what_python_writes_is_read_and_the_reverse(names: list[str], quote_all:
     assert read_header(block, PLAIN, complete=True).names == tuple(names)
     written = write_header(names, PLAIN, b"\r\n").decode()
     assert next(csv.reader(io.StringIO(written, newline=""))) == names
+
+
+@pytest.mark.parametrize(
+    ("data", "escape"),
+    [
+        (b'id,t\n1,"say \\"hi\\""\n', b"\\"),
+        (b'id;t\r\n1;"a \\"x\r\ny\\" b"\r\n', b"\\"),
+        (b'id,t\n1,"C:\\dir\\"\n2,"x"\n', None),  # a path that ends with a backslash
+        (b'id,t\n1,"say ""hi\\"""\n', None),
+        (b'id,t\n1,5\\" wide\n', None),  # no quoted field
+        (b'id,t\n1,"a\\"b",c\n', None),  # the records are not alike with it
+    ],
+)
+def test_a_backslash_is_an_escape_only_where_the_file_would_be_broken_without(
+    data: bytes, escape: bytes | None
+) -> None:
+    assert detect(data, complete=True).escape == escape
+    assert detect(data, complete=True, escape=b"").escape is None

@@ -22,7 +22,7 @@ from kumo_async.local import LocalDataPlane
         ({"delimiter": "·"}, "ASCII"),
         ({"delimiter": 44}, "ASCII"),
         ({"quote": "\0"}, "NUL"),
-        ({"escape": ""}, "one ASCII character"),
+        ({"escape": "ab"}, "one ASCII character"),
         ({"delimiter": ",", "escape": ","}, "differ"),
         ({"encoding": "utf-99"}, "utf-99"),
         ({"encoding": "hex"}, "text codec"),
@@ -175,3 +175,17 @@ def test_a_header_at_the_end_of_an_unended_file_is_written_with_a_newline(tmp_pa
     path = tmp_path / "a.csv"
     path.write_bytes(b'"a\n",b\r1,2')
     assert cut(path, 1) == [(1, b"a,b\r1,2")]
+
+
+@pytest.mark.parametrize(("escape", "rows"), [(None, 90_010), ("", 90_020)])
+async def test_a_detected_escape_is_shown_and_keeps_records_whole(
+    csv: kumo_async.FileUploadConnector, tmp_path: Path, escape: str | None, rows: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"id,t\n" + b'1,"say \\"hi\\""\n' * 90_000 + b'2,"a \\"x\ny\\" b"\n' * 10)
+    options = kumo_async.UploadOptions(
+        partition_threshold=0, partition_size=20_000, csv=kumo_async.CsvOptions(escape=escape)
+    )
+    report = await csv.upload_async("t", path, options=options)
+    assert report.rows == rows
+    assert ("escape '\\\\'" in str(report)) == (escape is None)

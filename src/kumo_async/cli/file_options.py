@@ -58,7 +58,8 @@ Quote = Annotated[
     typer.Option(metavar="CHAR", help="CSV: what stands around fields; empty for nothing. Default: detected."),
 ]
 Escape = Annotated[
-    str | None, typer.Option(metavar="CHAR", help="CSV: what makes the next character literal. Default: nothing.")
+    str | None,
+    typer.Option(metavar="CHAR", help="CSV: what makes the next one literal; empty for nothing. Default: detected."),
 ]
 Encoding = Annotated[
     str | None, typer.Option(metavar="NAME", help="CSV: such as utf-16 or cp1252; converted to UTF-8. Default: utf-8.")

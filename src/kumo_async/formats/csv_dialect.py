@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from kumo_async.formats.csv_sniff import DELIMITERS, sniff
+from kumo_async.formats.csv_sniff import DELIMITERS, is_escaped, sniff
 from kumo_async.formats.records import RecordEnds, RecordError, RecordScanner
 
 __all__ = [
@@ -85,14 +85,15 @@ def detect(
     The delimiter is the one, of ``,`` ``;`` tab and ``|``, that occurs in the header and gives the most rows as many
     fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, the
     commas of decimal numbers and of prose aside. A first line such as ``sep=;``, which Excel knows, tells it. The quote
-    is ``"`` unless fields are plainly quoted with ``'``. An escape is never detected.
+    is ``"`` unless fields are plainly quoted with ``'``. A backslash is an escape where quotes within quoted fields
+    stand behind one, which without an escape would be broken CSV.
 
     Arguments:
         block: The first bytes of the file; about 256 KiB of them are looked at.
         complete: Whether these bytes are the whole file, so that the last record is a whole one.
         delimiter: The delimiter, where it is known.
         quote: The quote, where it is known; ``b""`` where the file knows no quoting.
-        escape: The escape, if there is one.
+        escape: The escape, where it is known; ``b""`` where there is none.
 
     Returns:
         The dialect; that of RFC 4180 if nothing speaks for another, as with one column.
@@ -111,7 +112,9 @@ def detect(
         delimiter, quote = sniff(block.decode("latin-1"), complete, candidates, known)
     if quote in (delimiter, escape):
         quote = None
-    return CsvDialect(delimiter, quote or None, escape)
+    if escape is None and quote and is_escaped(block.decode("latin-1"), complete, delimiter.decode(), quote.decode()):
+        escape = b"\\"
+    return CsvDialect(delimiter, quote or None, escape or None)
 
 
 class HeaderError(ValueError):

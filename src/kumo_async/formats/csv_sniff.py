@@ -12,7 +12,7 @@ import io
 import re
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["DELIMITERS", "sniff"]
+__all__ = ["DELIMITERS", "is_escaped", "sniff"]
 
 DELIMITERS: Final = ",;\t|"  # the likeliest first
 _ROWS: Final = 1000
@@ -48,19 +48,44 @@ def sniff(text: str, complete: bool, delimiters: str = DELIMITERS, quote: str | 
     return (best.delimiter if best else delimiters[0]).encode(), ('"' if quote is None else quote).encode()
 
 
+def is_escaped(text: str, complete: bool, delimiter: str, quote: str) -> bool:
+    r"""Whether quotes within quoted fields stand behind backslashes.
+
+    By RFC 4180 such a quote closes the field, and what follows must be a delimiter or a line end. So a file in which
+    something else does is broken, unless the backslash is an escape; and with it all records must be alike.
+
+    Arguments:
+        text: The first characters of the data; a byte may stand for a character.
+        complete: Whether that is all of the data.
+        delimiter: The delimiter.
+        quote: The quote.
+
+    Example:
+        >>> is_escaped('a,b\n1,"say \\"hi\\""\n', True, ",", '"'), is_escaped('a,b\n1,"C:\\"\n', True, ",", '"')
+        (True, False)
+    """
+    ends = re.escape(delimiter) + r"\r\n"
+    broken = rf"(?:^|(?<=[{ends}])){quote}[^{quote}]*\\{quote}(?=[^{ends}{quote}])"
+    if not re.search(broken, text[:_CHARACTERS]):
+        return False
+    rows = _sample(text, delimiter, quote, complete, escape="\\")
+    return len(rows) > 1 and all(len(row) == len(rows[0]) for row in rows)
+
+
 def _best(text: str, quote: str, complete: bool, delimiters: str) -> _Reading | None:
     samples = ((delimiter, _sample(text, delimiter, quote, complete)) for delimiter in delimiters)
     readings = (_read(rows, delimiter, delimiters) for delimiter, rows in samples if rows and len(rows[0]) > 1)
     return max(readings, default=None)
 
 
-def _sample(text: str, delimiter: str, quote: str, complete: bool) -> list[list[str]]:
+def _sample(text: str, delimiter: str, quote: str, complete: bool, escape: str | None = None) -> list[list[str]]:
     """Read the first rows, without a last one that the end of the text may have cut."""
     lines = io.StringIO(text, newline="")
     rows: list[list[str]] = []
     try:
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-        for row in csv.reader(lines, delimiter=delimiter, quotechar=quote or None, quoting=quoting):
+        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote or None, quoting=quoting, escapechar=escape)
+        for row in reader:
             rows += [row] if row else []
             if len(rows) >= _ROWS or (len(rows) > 1 and lines.tell() > _CHARACTERS):
                 return rows
