@@ -109,30 +109,18 @@ def test_rows_and_bytes_survive(table: Table, size: int) -> None:
         anyio.run(check, Path(folder) / "a.csv", table, [None, size])
 
 
-#: The cases of the npm package csv-spectrum, in words of our own.
-SPECTRUM = {
-    "comma in quotes": b'first,last,address\nAda,Lovelace,"12 St James\'s Square, London"\n',
-    "empty": b'a,b,c\n1,"",""\n2,3,4\n',
-    "empty crlf": b'a,b,c\r\n1,"",""\r\n2,3,4\r\n',
-    "escaped quotes": b'a,b\n1,"ha ""ha"" ha"\n3,4\n',
-    "json": b'key,val\n1,"{""type"": ""Point"", ""coordinates"": [102.0, 0.5]}"\n',
-    "location": b'id,lat/long\n1,"35.0, -120.7"\n',
-    "newlines": b'a,b,c\n1,2,3\n"Once upon \na time",5,6\n7,8,9\n',
-    "newlines crlf": b'a,b,c\r\n1,2,3\r\n"Once upon \r\na time",5,6\r\n7,8,9\r\n',
-    "quotes and newlines": b'a,b\n1,"ha \n""ha"" \nha"\n3,4\n',
-    "simple": b"a,b,c\n1,2,3\n",
-    "simple, no final newline": b"a,b,c\n1,2,3",
-    "simple crlf": b"a,b,c\r\n1,2,3\r\n",
-    "utf8": "a,b,c\n1,2,3\n4,5,ʤ\n".encode(),
-}
+SPECTRUM = sorted((Path(__file__).parents[1] / "data" / "csv-spectrum").glob("*.csv"))
 
 
-@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in SPECTRUM.items()])
-def test_the_spectrum_of_csv(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(data)
-    for size in (None, *range(1, len(data) + 2)):
+@pytest.mark.parametrize("path", SPECTRUM, ids=lambda path: path.stem)
+def test_the_spectrum_of_csv(path: Path) -> None:
+    for size in (None, *range(1, path.stat().st_size + 2)):
         check_detected(path, size)
+
+
+def test_the_spectrum_is_there_with_its_line_ends() -> None:
+    assert len(SPECTRUM) == 12
+    assert sum(b"\r\n" in path.read_bytes() for path in SPECTRUM) == 3
 
 
 def check_detected(path: Path, size: int | None) -> None:
