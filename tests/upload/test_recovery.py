@@ -156,6 +156,42 @@ async def test_a_table_that_others_have_replaced_since_is_not_mixed(
     assert list(journals.iterdir()) == []
 
 
+@pytest.mark.parametrize("finish", ["recover", "discard", "same call"])
+@pytest.mark.parametrize(
+    ("single", "record"),
+    [(False, 5), (False, 7), (False, 8), (True, 3)],
+    ids=["cleared", "completed", "undoing", "one object"],
+)
+async def test_a_larger_table_that_others_have_written_since_stays_whole(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    tmp_path: Path,
+    write_parquet: WritesParquet,
+    monkeypatch: pytest.MonkeyPatch,
+    finish: str,
+    single: bool,
+    record: int,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    if record == 8:
+        plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
+    options = replace(THREE, partition_threshold=10**9) if single else THREE
+    with dying_after(record):
+        await parquet.upload_async("numbers", path, options=options)
+    other = write_parquet(numbers.slice(5), "other.parquet", row_group_size=5_000)
+    elsewhere = replace(THREE, partition_size=100_000, journal_dir=tmp_path / "elsewhere")
+    await parquet.upload_async("numbers", other, options=elsewhere)
+    if finish == "same call":
+        await parquet.upload_async("numbers", path, options=options)
+        assert content(plane).equals(numbers)
+        return
+    [found] = await kumo_async.recover_uploads_async(client=parquet.client, discard=finish == "discard")
+    assert found.outcome == "superseded"
+    assert content(plane).equals(numbers.slice(5))
+
+
 async def test_of_two_commits_that_died_the_later_counts(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,

@@ -20,7 +20,7 @@ from .limits import Limits
 from .replace import HalfRemovedError, remove_known_table, remove_table
 from .transfer import Receipt, Transfer
 
-__all__ = ["ForgottenError", "Outcome", "changing", "commit", "roll_forward", "take_back"]
+__all__ = ["ForgottenError", "Outcome", "changing", "commit", "is_superseded", "roll_forward", "take_back"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -115,6 +115,9 @@ async def roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
 async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
     control, connector = transfer.session.control, transfer.connector
     phase = journal.state.phase
+    if await is_superseded(transfer, journal):
+        await journal.finish()
+        return Outcome.SUPERSEDED
     if phase is Phase.UNDOING:
         await take_back(transfer, journal)
         return Outcome.TAKEN_BACK
@@ -131,6 +134,13 @@ async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
     except ForgottenError:
         return Outcome.TAKEN_BACK
     return Outcome.FINISHED
+
+
+async def is_superseded(transfer: Transfer, journal: Journal) -> bool:
+    """Return whether somebody else has written the table since, as far as that can be seen: no object is ours then."""
+    if journal.state.phase not in (Phase.CLEARED, Phase.UNDOING):
+        return False
+    return await transfer.session.control.has_table(transfer.connector, journal.state.beyond)
 
 
 async def _make_visible(transfer: Transfer, journal: Journal) -> None:

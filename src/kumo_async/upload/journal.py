@@ -168,6 +168,12 @@ class JournalState:
         return [_object_name(self.head, number) for number in range(1, self.partitions + 1)]
 
     @property
+    def beyond(self) -> str:
+        """The name of an object that the table does not have, but a larger one would, or one of the other shape."""
+        number = 1 if self.head.partition_size is None else self.partitions + 1
+        return partition_name(self.head.table, file_type_of(self.head.connector), number)
+
+    @property
     def receipts(self) -> list[Receipt]:
         """The receipts of the commit under way, in order; none for an object that has to be sent anew."""
         return [self.stored[name].receipt for name in self.names if name in self.stored]

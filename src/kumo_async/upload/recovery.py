@@ -14,7 +14,7 @@ from ..options import UploadOptions
 from ..report import UnfinishedUpload
 from ..service.messages import file_type_of
 from ..service.session import Session
-from .commit import Outcome, changing, roll_forward, take_back
+from .commit import Outcome, changing, is_superseded, roll_forward, take_back
 from .journal import Head, Phase, table_key
 from .journal_files import Unfinished, is_expired
 from .journaling import Journal, Journals
@@ -96,8 +96,7 @@ async def recover(
                 return replace(seen, outcome="superseded")
             with closing(journal):
                 if discard:
-                    await _discard(transfer, journal)
-                    return replace(seen, outcome="discarded")
+                    return replace(seen, outcome=await _discard(transfer, journal))
                 return replace(seen, outcome=(await roll_forward(transfer, journal)).value)
     except KumoError as error:
         return replace(seen, outcome="failed", problem=str(error))
@@ -115,8 +114,11 @@ async def _take(journals: Journals, found: Unfinished) -> Journal | None:
     return None
 
 
-async def _discard(transfer: Transfer, journal: Journal) -> None:
+async def _discard(transfer: Transfer, journal: Journal) -> Literal["discarded", "superseded"]:
     table = transfer.table
+    if await is_superseded(transfer, journal):
+        await journal.finish()
+        return "superseded"
     if journal.state.phase is Phase.BEGUN:
         raise UploadError(
             f"The upload of table {table!r} died while it deleted the old table, some of which may still be there. "
@@ -126,6 +128,7 @@ async def _discard(transfer: Transfer, journal: Journal) -> None:
     if journal.state.phase is not Phase.SENDING:
         await take_back(transfer, journal)
     await journal.finish()
+    return "discarded"
 
 
 async def delete_table(session: Session, limits: Limits, endpoint: str, connector: str, table: str) -> bool:
