@@ -32,6 +32,9 @@ GIB = 1024**3
 MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * GIB
 
+#: Seconds without any progress after which a commit, or a deletion, is given up.
+COMMIT_SECONDS = 300.0
+
 #: Documented by Kumo for `FileUploadConnector.upload`, in MiB.
 MIN_PARTITION_SIZE_MB = 100
 MAX_PARTITION_SIZE_MB = 1000
@@ -144,6 +147,10 @@ class UploadOptions:
         stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made anew, above
             0. Default 60: no server that works is silent for longer. There is no limit on the whole of a transfer,
             since a slow line must be able to finish.
+        commit_timeout: How many seconds a commit may take without any progress, which is an object deleted or made
+            visible, above 0. Default 300: no complete that works takes that long. Then it is given up, what it made
+            visible is deleted, for which it has as long again, and the error says so. A commit that is cancelled is
+            given 30 seconds of it at the most.
         verify_parts: Whether the MD5 of each part is compared with the ETag that the storage gives for it; a part that
             arrived otherwise is sent again. Default True. It is computed beside the event loop, at some 700 MB/s of a
             processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, nothing is computed, and
@@ -188,6 +195,7 @@ class UploadOptions:
     max_concurrent_parts: int = 8
     max_attempts: int = 10
     stall_timeout: float = 60.0
+    commit_timeout: float = COMMIT_SECONDS
     verify_parts: bool = True
     spool_dir: str | os.PathLike[str] | None = None
     validate: Literal["fast", "full"] = "fast"
@@ -206,6 +214,7 @@ class UploadOptions:
         check_int("max_concurrent_parts", self.max_concurrent_parts, 1)
         check_int("max_attempts", self.max_attempts, 1)
         check_seconds("stall_timeout", self.stall_timeout)
+        check_seconds("commit_timeout", self.commit_timeout)
         check_existing_dir("UploadOptions.spool_dir", self.spool_dir)
         check_bool("verify_parts", self.verify_parts)
         check_choice("UploadOptions.validate", self.validate, "fast", "full")

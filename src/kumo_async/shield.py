@@ -14,13 +14,18 @@ __all__ = ["to_the_end"]
 T = TypeVar("T")
 
 
-async def to_the_end(work: Callable[[], Awaitable[T]]) -> T:
+async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], None] | None = None) -> T:
     """Run `work` to its end and return its result; a cancellation meanwhile takes effect after that.
 
     anyio's shield keeps anyio's own cancellation away, but asyncio's (`task.cancel()`, `asyncio.timeout`) goes into the
     task itself. So the work has a task of its own.
 
+    Args:
+        work: What is to be done.
+        on_cancel: Called at once when there is a cancellation, so that the work may hurry.
+
     Raises:
+        CancelledError: If there was a cancellation; its cause is the error that the work raised, if any.
         BaseException: Whatever the work raises.
 
     Example:
@@ -30,12 +35,35 @@ async def to_the_end(work: Callable[[], Awaitable[T]]) -> T:
         7
     """
     results: list[T] = []
+    failures: list[Exception] = []
+    ended = anyio.Event()
 
     async def shielded() -> None:
-        with anyio.CancelScope(shield=True):
-            results.append(await work())
+        try:
+            with anyio.CancelScope(shield=True):
+                results.append(await work())
+        except Exception as error:  # noqa: BLE001
+            # Not raised here: it would take the place of a cancellation, which whoever asked for it waits for.
+            failures.append(error)
+        finally:
+            ended.set()
 
-    with no_groups():
-        async with anyio.create_task_group() as group:
-            group.start_soon(shielded)
+    async def watch() -> None:
+        try:
+            await ended.wait()
+        except anyio.get_cancelled_exc_class():
+            if on_cancel is not None and not ended.is_set():
+                on_cancel()
+            raise
+
+    try:
+        with no_groups():
+            async with anyio.create_task_group() as group:
+                group.start_soon(shielded)
+                group.start_soon(watch)
+    except anyio.get_cancelled_exc_class() as cancelled:
+        cancelled.__cause__ = failures[0] if failures else None
+        raise
+    if failures:
+        raise failures[0]
     return results[0]

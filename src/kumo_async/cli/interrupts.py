@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from ..errors import KumoError
 from ..events import (
     CommitStarted,
     Event,
@@ -94,8 +95,8 @@ class UploadWatch:
         self._table, self._file_type = table, file_type
         self._shown, self._resumes = shown, resumes
         self._stored = 0
-        self._committing = self._taken_back = self._interrupted = False
-        self._failure: Exception | None = None
+        self._committing = self._interrupted = False
+        self._failure: KumoError | None = None
 
     def on_event(self, event: Event) -> None:
         """Take note of one event, and pass it on."""
@@ -107,9 +108,11 @@ class UploadWatch:
                 if self._interrupted:
                     _say(_COMMITTING)
             case RetryScheduled(call="commit"):
-                self._committing, self._taken_back = False, True
-            case UploadFailed(error=Exception() as error):
-                self._failure = error
+                self._committing = False
+            case UploadFailed(error=error):
+                # What a commit fails with while it is cancelled is the cause of the cancellation.
+                failure = error if isinstance(error, Exception) else error.__cause__
+                self._failure = failure if isinstance(failure, KumoError) else None
         if self._shown is not None:
             self._shown.on_event(event)
 
@@ -118,7 +121,7 @@ class UploadWatch:
         """Run the upload in this block; Ctrl-C ends it with a line on stderr and exit code 130.
 
         Raises:
-            KumoError: If the upload was interrupted in its commit, which then failed.
+            KumoError: If the upload was interrupted in its commit, which then failed; says what is there now.
         """
         with interruptible(self._at_once):
             try:
@@ -136,11 +139,6 @@ class UploadWatch:
     def _in_the_end(self) -> str:
         if self._committing:
             return f"Interrupted. The commit had begun and was finished: table {self._table!r} is there."
-        if self._taken_back:
-            return (
-                f"Interrupted. No table {self._table!r} is there now, since its commit could not be finished; "
-                f"{self._what_next()}"
-            )
         return f"Interrupted. This upload has changed nothing in Kumo; {self._what_next()}"
 
     def _what_next(self) -> str:

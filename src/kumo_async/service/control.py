@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 from yarl import URL
 
 from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
@@ -28,6 +30,7 @@ from .messages import (
     table_data_request,
     unsigned,
 )
+from .patience import Patience
 from .rbac import Get
 from .retry import OnRetry, RetryBudget, retrying
 
@@ -58,6 +61,7 @@ class ControlPlane:
 
     Attributes:
         budget: The retries that all requests of the client share, those to the part storage too.
+        patience: What bounds the calls while none gets any further; without end but for `within`.
     """
 
     def __init__(
@@ -75,6 +79,13 @@ class ControlPlane:
         self._scope: Mapping[str, str] = {}
         self._lock = anyio.Lock()
         self.budget = RetryBudget()
+        self.patience = Patience()
+
+    def within(self, patience: Patience) -> ControlPlane:
+        """Return the same calls, to be given up when patience is at its end."""
+        bounded = copy.copy(self)
+        bounded.patience = patience
+        return bounded
 
     async def start_upload(
         self, request: StartUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
@@ -155,13 +166,22 @@ class ControlPlane:
         on_retry: OnRetry | None,
         params: Mapping[str, str] | None = None,
     ) -> Any:
-        query = self._scope if params is None else params
+        attempt = partial(self._attempt, path, body, self._scope if params is None else params)
+        call = path.rpartition("/")[2]
         try:
-            attempt = partial(self._attempt, path, body, query)
-            return await retrying(attempt, attempts, on_retry or _ignore, self.budget)
+            with self.patience.limit():
+                # Nothing is sent only to be given up while it is on its way.
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                result = await retrying(attempt, attempts, on_retry or _ignore, self.budget)
+                self.patience.renew()
+                return result
         except AnswerError as error:
             failure = error
-        raise _public(failure, path.rpartition("/")[2], self._host)
+        else:
+            raise ServiceUnavailableError(
+                f"{call} was given up: no call to {self._host} has got any further for {self.patience.seconds:g} s."
+            )
+        raise _public(failure, call, self._host)
 
     async def _attempt(self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str]) -> Any:
         headers = await self._authentication.headers()

@@ -10,6 +10,7 @@ from .control import ControlPlane
 from .credentials import KEY_HEADER, Credentials
 from .http import open_session
 from .network import Network
+from .patience import Patience
 from .rbac import Get, Scope, find_scope
 from .storage import PartStorage
 
@@ -22,6 +23,10 @@ class Session:
     def __init__(self, control: ControlPlane, storage: PartStorage) -> None:
         self.control = control
         self.storage = storage
+
+    def within(self, patience: Patience) -> Session:
+        """Return the same session, whose calls are given up when patience is at its end."""
+        return Session(self.control.within(patience), self.storage)
 
 
 @asynccontextmanager

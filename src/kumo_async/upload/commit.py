@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TypeVar
 
 import anyio
 
 from ..errors import ServiceError, UploadError
 from ..events import CommitStarted
 from ..service.messages import CompleteUpload, file_type_of
-from ..shield import to_the_end
+from ..service.session import Session
+from .burst import in_a_burst
 from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
 from .journaling import Journal, Journals
 from .limits import Limits
-from .replace import HalfRemovedError, remove_known_table, remove_table
+from .replace import HalfRemovedError, remove_known_table
 from .transfer import Receipt, Transfer
 
 __all__ = ["ForgottenError", "Outcome", "changing", "commit", "is_superseded", "roll_forward", "take_back"]
 
 logger = logging.getLogger("kumo_async")
+
+T = TypeVar("T")
 
 #: How many completes, or deletes, are under way at once.
 _BURST = 16
@@ -71,18 +75,27 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
 
     It is noted in the journal, the old table is deleted and every object completed. What cannot be completed is taken
     back as a whole: half a table that is read as a whole one is worse than none. Once begun, a commit is not cancelled:
-    it takes a moment, and a request that the service has already got cannot be called back. On one machine, tables are
-    committed one after the other, so that the last one wins whole.
+    it takes a moment, and a request that the service has already got cannot be called back. What bounds it is the time
+    without progress, `UploadOptions.commit_timeout`, and half a minute of it once it is cancelled; so it is with taking
+    back. On one machine, tables are committed one after the other, so that the last one wins whole.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
         ServiceError: If the old table could not be deleted; nothing of the new one is visible.
         ForgottenError: If some partitions have to be sent again.
+        CancelledError: If it was cancelled meanwhile. Its cause is what would have been raised else, which is logged.
     """
     endpoint = journal.state.head.endpoint
     async with changing(transfer.limits, journals, endpoint, transfer.connector, transfer.table):
         transfer.notify(CommitStarted(table=transfer.table, partitions=partitions))
-        await to_the_end(lambda: _commit(transfer, journal, partitions))
+        await _in_a_burst(transfer, lambda bounded: _commit(bounded, journal, partitions))
+
+
+async def _in_a_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
+    async def bounded(session: Session) -> T:
+        return await work(replace(transfer, session=session))
+
+    return await in_a_burst(transfer.session, transfer.table, transfer.options.commit_timeout, bounded)
 
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
@@ -109,7 +122,7 @@ async def roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
         UploadError: If it could not be finished; says what is visible now.
         ServiceError: If the service refuses a call, or cannot be reached; the journal stays as it is.
     """
-    return await to_the_end(lambda: _roll_forward(transfer, journal))
+    return await _in_a_burst(transfer, lambda bounded: _roll_forward(bounded, journal))
 
 
 async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
@@ -119,11 +132,12 @@ async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
         await journal.finish()
         return Outcome.SUPERSEDED
     if phase is Phase.UNDOING:
-        await take_back(transfer, journal)
+        await _undo(transfer, journal)
         return Outcome.TAKEN_BACK
     if phase is Phase.BEGUN:
         # Nothing was completed yet, so whatever is there is the old table or what is left of it.
-        await remove_table(control, connector, transfer.table, file_type_of(connector))
+        if await control.shows_table(connector, transfer.table):
+            await remove_known_table(control, connector, transfer.table, file_type_of(connector))
         await journal.note(Cleared(), sync=True)
     for name in sorted(journal.state.completed):
         if not await control.has_table(connector, name):
@@ -209,6 +223,8 @@ async def _asked(transfer: Transfer, name: str, error: ServiceError) -> _Failure
     lost = error.status is None or error.status == 408 or error.status >= 500
     if not forgotten and not lost:
         return _Failure(name, error)
+    # Where the answer was waited for until patience was at its end, asking needs some of its own.
+    transfer.session.control.patience.renew()
     try:
         there = await transfer.session.control.has_table(transfer.connector, name)
     except ServiceError:
@@ -222,9 +238,13 @@ async def take_back(transfer: Transfer, journal: Journal) -> None:
     Raises:
         UploadError: If some of it may still be visible.
     """
+    await _in_a_burst(transfer, lambda bounded: _undo(bounded, journal))
+
+
+async def _undo(transfer: Transfer, journal: Journal) -> None:
     if journal.state.phase is Phase.CLEARED:
         await journal.note(Undoing(void=tuple(sorted(journal.state.completed))), sync=True)
-    if left := await to_the_end(lambda: _take_back(transfer, journal)):
+    if left := await _take_back(transfer, journal):
         raise UploadError(f"Table {transfer.table!r} is there in part. {_left(left)}", table=transfer.table)
 
 
@@ -232,6 +252,7 @@ async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
     """Delete whatever of the new table is visible; return the names of the objects that may still be."""
     burst = anyio.CapacityLimiter(_BURST)
     left: list[str] = []
+    transfer.session.control.patience.renew()
 
     async def one(name: str) -> None:
         async with burst:

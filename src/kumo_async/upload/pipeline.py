@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import aclosing
@@ -29,6 +30,8 @@ from .recovery import finish_interrupted
 from .transfer import Transfer
 
 __all__ = ["UploadRequest", "look", "upload"]
+
+logger = logging.getLogger("kumo_async")
 
 #: How often a table is sent and committed at the most, if the service forgets what it has stored.
 MOST_ROUNDS = 3
@@ -102,6 +105,11 @@ async def _rounds(transfer: Transfer, request: UploadRequest, begin: float) -> U
             if number == 1:
                 raise
             raise _unfinished(request.table, f"sending them again failed: {error}") from error
+        except anyio.get_cancelled_exc_class() as cancelled:
+            if isinstance(cancelled.__cause__, ForgottenError) or (number > 1 and cancelled.__cause__ is None):
+                cancelled.__cause__ = _unfinished(request.table, "sending them again was cancelled.")
+                logger.warning("%s", cancelled.__cause__)
+            raise
     raise _unfinished(request.table, f"so it was in each of {MOST_ROUNDS} rounds: {last}")
 
 

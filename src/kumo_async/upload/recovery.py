@@ -139,7 +139,7 @@ async def delete_table(session: Session, limits: Limits, endpoint: str, connecto
     """
     journals = await Journals.open(None)
     async with changing(limits, journals, endpoint, connector, table):
-        there = await remove_table(session.control, connector, table, file_type_of(connector))
+        there = await remove_table(session, connector, table, file_type_of(connector))
         for found in await journals.interrupted(table_key(endpoint, connector, table)):
             if (journal := await journals.take(found.path)) is not None:
                 await journal.finish()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import anyio
 
 from ..errors import ServiceError
+from ..options import COMMIT_SECONDS
 from ..service.control import ControlPlane
-from ..shield import to_the_end
+from ..service.session import Session
+from .burst import in_a_burst
 from .plan import partition_name
 
 __all__ = ["HalfRemovedError", "remove_known_table", "remove_table"]
@@ -27,16 +29,20 @@ class HalfRemovedError(ServiceError):
     """Some of a table's partitions may be gone, and others are there."""
 
 
-async def remove_table(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
+async def remove_table(session: Session, connector: str, table: str, file_type: str) -> bool:
     """Delete a table with all its objects; return whether there was one. Once begun, it is not cancelled.
 
     Raises:
         ServiceError: If the service refuses; the table is as it was.
         HalfRemovedError: If that happens halfway, or the table is still there afterwards.
     """
-    if not await control.shows_table(connector, table):
+    if not await session.control.shows_table(connector, table):
         return False
-    await to_the_end(lambda: remove_known_table(control, connector, table, file_type))
+
+    async def remove(bounded: Session) -> None:
+        await remove_known_table(bounded.control, connector, table, file_type)
+
+    await in_a_burst(session, table, COMMIT_SECONDS, remove)
     return True
 
 
@@ -76,6 +82,7 @@ async def _delete_name(control: ControlPlane, connector: str, table: str) -> Non
         failure = error
     else:
         return
+    control.patience.renew()
     state = await _state(control, connector, table)
     if state is not None:
         raise ServiceError(
