@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 from deaths import dying_after
 
 import kumo_async
-from kumo_async.local import Fault, LocalDataPlane, Status
+from kumo_async.local import Exchange, Fault, LocalDataPlane, Status
 from kumo_async.upload.journal import table_key
 from kumo_async.upload.journal_files import LockedFile, journal_folder, lock
 
@@ -125,7 +126,7 @@ async def test_what_could_not_be_taken_back_is_by_recover(
     assert list(journals.iterdir()) == []
 
 
-@pytest.mark.parametrize("finish", ["recover", "same call", "another upload"])
+@pytest.mark.parametrize("finish", ["recover", "discard", "same call", "another upload"])
 async def test_a_table_that_others_have_replaced_since_is_not_mixed(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -142,8 +143,14 @@ async def test_a_table_that_others_have_replaced_since_is_not_mixed(
     # Another machine knows nothing of this one's journals.
     await parquet.upload_async("numbers", other, options=kumo_async.UploadOptions(journal_dir=tmp_path / "elsewhere"))
     if finish == "recover":
+        # That one object has come in the place of three looks as if the service told of no partition.
         [found] = await kumo_async.recover_uploads_async(client=parquet.client)
-        assert found.outcome == "superseded"
+        assert (found.outcome, found.state) == ("failed", "committing")
+        assert content(plane).equals(numbers.slice(5))
+        return
+    if finish == "discard":
+        [found] = await kumo_async.recover_uploads_async(client=parquet.client, discard=True)
+        assert found.outcome == "discarded"
         assert content(plane).equals(numbers.slice(5))
     elif finish == "same call":
         await parquet.upload_async("numbers", path, options=THREE)
@@ -190,6 +197,48 @@ async def test_a_larger_table_that_others_have_written_since_stays_whole(
     [found] = await kumo_async.recover_uploads_async(client=parquet.client, discard=finish == "discard")
     assert found.outcome == "superseded"
     assert content(plane).equals(numbers.slice(5))
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Say that there is nothing of that name, as a service does that knows tables and not their partitions."""
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        await exchange.effect()
+        return web.json_response({"is_valid": False, "msg": "unknown"})
+
+
+@pytest.mark.parametrize("finish", ["recover", "discard", "same call", "delete"])
+async def test_half_a_table_is_not_taken_for_anothers_by_a_service_that_knows_no_partitions(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    journals: Path,
+    finish: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    plane.inject(Fault(call="validate", name="*part_*", answer=Unknown(), times=None))
+    with dying_after(7):
+        await parquet.upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == [FIRST, SECOND]
+    if finish == "recover":
+        [found] = await kumo_async.recover_uploads_async(client=parquet.client)
+        assert (found.outcome, found.state) == ("failed", "committing")
+        assert "Upload it again" in (found.problem or "")
+        finish = "same call"
+    if finish == "same call":
+        await parquet.upload_async("numbers", path, options=THREE)
+        assert content(plane).equals(numbers)
+    elif finish == "discard":
+        [found] = await kumo_async.recover_uploads_async(client=parquet.client, discard=True)
+        assert found.outcome == "discarded"
+        assert plane.object_names("parquet") == []
+    else:
+        await parquet.delete_async("numbers")
+        assert plane.object_names("parquet") == []
+    assert list(journals.iterdir()) == []
 
 
 async def test_of_two_commits_that_died_the_later_counts(

@@ -119,7 +119,7 @@ async def roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
     """Finish a commit whose process died. Needs the table's lock; once begun, it is not cancelled.
 
     Raises:
-        UploadError: If it could not be finished; says what is visible now.
+        UploadError: If it could not be finished, or the service does not tell whose the table is; says what is visible.
         ServiceError: If the service refuses a call, or cannot be reached; the journal stays as it is.
     """
     return await _in_a_burst(transfer, lambda bounded: _roll_forward(bounded, journal))
@@ -139,10 +139,9 @@ async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
         if await control.shows_table(connector, transfer.table):
             await remove_known_table(control, connector, transfer.table, file_type_of(connector))
         await journal.note(Cleared(), sync=True)
-    for name in sorted(journal.state.completed):
-        if not await control.has_table(connector, name):
-            await journal.finish()
-            return Outcome.SUPERSEDED
+    if await _is_replaced(transfer, journal):
+        await journal.finish()
+        return Outcome.SUPERSEDED
     try:
         await _make_visible(transfer, journal)
     except ForgottenError:
@@ -155,6 +154,26 @@ async def is_superseded(transfer: Transfer, journal: Journal) -> bool:
     if journal.state.phase not in (Phase.CLEARED, Phase.UNDOING):
         return False
     return await transfer.session.control.has_table(transfer.connector, journal.state.beyond)
+
+
+async def _is_replaced(transfer: Transfer, journal: Journal) -> bool:
+    """Return whether somebody else has deleted or replaced what this commit has made visible.
+
+    Raises:
+        UploadError: If the service shows the table, but none of its objects: then these may be ours or another's.
+    """
+    control, connector, table = transfer.session.control, transfer.connector, transfer.table
+    there = {name: await control.has_table(connector, name) for name in sorted(journal.state.completed)}
+    if all(there.values()):
+        return False
+    if any(there.values()) or not await control.shows_table(connector, table):
+        return True
+    raise UploadError(
+        f"Table {table!r} is there, and the service does not say whether that is the part of it that an upload which "
+        f"died has made visible, or another table that came after. Upload it again, which replaces it whole, or discard "
+        f"the upload that died, which deletes its part and no other table.",
+        table=table,
+    )
 
 
 async def _make_visible(transfer: Transfer, journal: Journal) -> None:
