@@ -24,6 +24,7 @@ WritesParquet = Callable[..., Path]
 THREE = kumo_async.UploadOptions(
     partition_threshold=0, partition_size=400_000, max_concurrent_partitions=1, max_attempts=1
 )
+ONE = kumo_async.UploadOptions()
 FIRST, SECOND, THIRD = (f"numbers.parquet/part_{n:04d}.parquet" for n in (1, 2, 3))
 
 
@@ -241,6 +242,7 @@ async def test_half_a_table_is_not_taken_for_anothers_by_a_service_that_knows_no
     assert list(journals.iterdir()) == []
 
 
+@pytest.mark.parametrize("later", [ONE, THREE], ids=["one object", "the same shape"])
 async def test_of_two_commits_that_died_the_later_counts(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -249,19 +251,21 @@ async def test_of_two_commits_that_died_the_later_counts(
     journals: Path,
     write_parquet: WritesParquet,
     monkeypatch: pytest.MonkeyPatch,
+    later: kumo_async.UploadOptions,
 ) -> None:
-    other = write_parquet(numbers.slice(5), "other.parquet")
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    other = write_parquet(numbers.slice(5), "other.parquet", row_group_size=20_000)
     with dying_after(7):
         await parquet.upload_async("numbers", path, options=THREE)
     # The later one cannot finish the earlier one, so that it replaces it; it dies before it has removed its journal.
     plane.inject(Fault(call="validate", answer=Status(400)))
-    with dying_after(3):
-        await parquet.upload_async("numbers", other)
+    with dying_after(3 if later is ONE else 5):
+        await parquet.upload_async("numbers", other, options=later)
     assert len(list(journals.glob("*.journal"))) == 2
     found = await kumo_async.recover_uploads_async(client=parquet.client)
     assert sorted(str(each.outcome) for each in found) == ["finished", "superseded"]
     assert content(plane).equals(numbers.slice(5))
-    assert plane.object_names("parquet") == ["numbers"]
+    assert plane.object_names("parquet") == (["numbers"] if later is ONE else [FIRST, SECOND, THIRD])
     assert list(journals.iterdir()) == []
 
 

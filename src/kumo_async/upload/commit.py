@@ -170,8 +170,8 @@ async def _is_replaced(transfer: Transfer, journal: Journal) -> bool:
         return True
     raise UploadError(
         f"Table {table!r} is there, and the service does not say whether that is the part of it that an upload which "
-        f"died has made visible, or another table that came after. Upload it again, which replaces it whole, or discard "
-        f"the upload that died, which deletes its part and no other table.",
+        f"died has made visible, or another table that came after. Upload it again, which replaces it whole, or "
+        f"discard the upload that died, which deletes its part and no other table.",
         table=table,
     )
 

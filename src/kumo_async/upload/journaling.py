@@ -30,6 +30,7 @@ from .journal_files import (
     claim_unless_interrupted,
     interrupted,
     journal_folder,
+    journals,
     lock,
     survey,
 )
@@ -194,7 +195,9 @@ class Journals:
         with suppress(OSError, JournalError):
             file = await to_thread.run_sync(LockedFile.acquire, path)
             if file is not None:
-                return Journal(self.folder, await to_thread.run_sync(file.state), file)
+                state = await to_thread.run_sync(file.state)
+                await to_thread.run_sync(_remove_superseded, path.parent, state)
+                return Journal(self.folder, state, file)
         return None
 
     @asynccontextmanager
@@ -286,6 +289,14 @@ def _is_secret(temp_upload_path: str) -> bool:
 def _words(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     return f"{error.strerror or error}{where}"
+
+
+def _remove_superseded(folder: Path, state: JournalState) -> None:
+    """Remove the journals that a commit replaces, which its process has not lived to do. They would outlive it."""
+    replaced = {f"{state.head.table_key}-{each}.journal" for each in state.supersedes}
+    for path in journals(folder, state.head.table_key) if replaced else ():
+        if path.name in replaced:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:
