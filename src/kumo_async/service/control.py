@@ -100,11 +100,11 @@ class ControlPlane:
         """Make an object visible."""
         await self._post(_COMPLETE, request.to_json(), attempts, on_retry)
 
-    async def delete_object(self, connector: str, name: str) -> bool:
+    async def delete_object(self, connector: str, name: str, on_retry: OnRetry | None = None) -> bool:
         """Delete an object or a table; return whether the service knew it."""
         body = {"source_table_name": name, "connector_id": connector}
         try:
-            await self._post("connectors/utils/delete_uploaded_file", body)
+            await self._post("connectors/utils/delete_uploaded_file", body, on_retry=on_retry)
         except ServiceError as error:
             # A page of a proxy that says "not found" does not say that the object is gone.
             if error.code == NOT_THERE:

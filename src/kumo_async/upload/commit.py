@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TypeVar
 
 import anyio
@@ -22,7 +21,7 @@ from .limits import Limits
 from .replace import HalfRemovedError, remove_known_table
 from .transfer import Receipt, Transfer
 
-__all__ = ["ForgottenError", "Outcome", "changing", "commit", "is_superseded", "roll_forward", "take_back"]
+__all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -34,14 +33,6 @@ _BURST = 16
 
 class ForgottenError(Exception):
     """The service no longer knows uploads that were stored. Nothing is visible, and they must be sent again."""
-
-
-class Outcome(Enum):
-    """What became of a commit that was interrupted."""
-
-    FINISHED = "finished"  #: the table is there, whole
-    TAKEN_BACK = "taken back"  #: nothing of it is visible; what is missing must be sent again
-    SUPERSEDED = "superseded"  #: somebody else has changed the table since, and it is left as it is
 
 
 @dataclass(frozen=True)
@@ -88,10 +79,12 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
     endpoint = journal.state.head.endpoint
     async with changing(transfer.limits, journals, endpoint, transfer.connector, transfer.table):
         transfer.notify(CommitStarted(table=transfer.table, partitions=partitions))
-        await _in_a_burst(transfer, lambda bounded: _commit(bounded, journal, partitions))
+        await in_one_burst(transfer, lambda bounded: _commit(bounded, journal, partitions))
 
 
-async def _in_a_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
+async def in_one_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
+    """Do what changes the table to its end, within `UploadOptions.commit_timeout`; see `in_a_burst`."""
+
     async def bounded(session: Session) -> T:
         return await work(replace(transfer, session=session))
 
@@ -99,12 +92,13 @@ async def _in_a_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T
 
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
-    control = transfer.session.control
-    old = await control.shows_table(transfer.connector, transfer.table)
+    control, connector = transfer.session.control, transfer.connector
+    old = await control.shows_table(connector, transfer.table)
     await journal.begin(partitions, clear=not old)
+    doubtful = False
     if old:
         try:
-            await remove_known_table(control, transfer.connector, transfer.table, file_type_of(transfer.connector))
+            doubtful = await remove_known_table(control, connector, transfer.table, file_type_of(connector))
         except HalfRemovedError:
             # Only finishing the commit mends that, so it stays begun.
             raise
@@ -112,77 +106,29 @@ async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None
             await journal.note(Undone())
             raise
         await journal.note(Cleared(), sync=True)
-    await _make_visible(transfer, journal)
+    await make_visible(transfer, journal, doubtful=doubtful)
 
 
-async def roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
-    """Finish a commit whose process died. Needs the table's lock; once begun, it is not cancelled.
+async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool) -> None:
+    """Complete every object that is not yet, or take all back.
 
-    Raises:
-        UploadError: If it could not be finished, or the service does not tell whose the table is; says what is visible.
-        ServiceError: If the service refuses a call, or cannot be reached; the journal stays as it is.
-    """
-    return await _in_a_burst(transfer, lambda bounded: _roll_forward(bounded, journal))
-
-
-async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
-    control, connector = transfer.session.control, transfer.connector
-    phase = journal.state.phase
-    if await is_superseded(transfer, journal):
-        await journal.finish()
-        return Outcome.SUPERSEDED
-    if phase is Phase.UNDOING:
-        await _undo(transfer, journal)
-        return Outcome.TAKEN_BACK
-    if phase is Phase.BEGUN:
-        # Nothing was completed yet, so whatever is there is the old table or what is left of it.
-        if await control.shows_table(connector, transfer.table):
-            await remove_known_table(control, connector, transfer.table, file_type_of(connector))
-        await journal.note(Cleared(), sync=True)
-    if await _is_replaced(transfer, journal):
-        await journal.finish()
-        return Outcome.SUPERSEDED
-    try:
-        await _make_visible(transfer, journal)
-    except ForgottenError:
-        return Outcome.TAKEN_BACK
-    return Outcome.FINISHED
-
-
-async def is_superseded(transfer: Transfer, journal: Journal) -> bool:
-    """Return whether somebody else has written the table since, as far as that can be seen: no object is ours then."""
-    if journal.state.phase not in (Phase.CLEARED, Phase.UNDOING):
-        return False
-    return await transfer.session.control.has_table(transfer.connector, journal.state.beyond)
-
-
-async def _is_replaced(transfer: Transfer, journal: Journal) -> bool:
-    """Return whether somebody else has deleted or replaced what this commit has made visible.
+    Args:
+        transfer: The table's, bounded as by `in_one_burst`.
+        journal: What was done so far.
+        doubtful: Whether a deletion of the old table may take effect late.
 
     Raises:
-        UploadError: If the service shows the table, but none of its objects: then these may be ours or another's.
+        UploadError: If it could not be finished; says what is visible now.
+        ForgottenError: If some partitions have to be sent again.
     """
-    control, connector, table = transfer.session.control, transfer.connector, transfer.table
-    there = {name: await control.has_table(connector, name) for name in sorted(journal.state.completed)}
-    if all(there.values()):
-        return False
-    if any(there.values()) or not await control.shows_table(connector, table):
-        return True
-    raise UploadError(
-        f"Table {table!r} is there, and the service does not say whether that is the part of it that an upload which "
-        f"died has made visible, or another table that came after. Upload it again, which replaces it whole, or "
-        f"discard the upload that died, which deletes its part and no other table.",
-        table=table,
-    )
-
-
-async def _make_visible(transfer: Transfer, journal: Journal) -> None:
     state = journal.state
     pending = [receipt for receipt in state.receipts if receipt.name not in state.completed]
     # What was stored long ago may be gone, so it is tried first, while little or nothing is visible.
     failures = await _complete_all(transfer, journal, [r for r in pending if r.name in journal.resumed])
     if not failures:
         failures = await _complete_all(transfer, journal, [r for r in pending if r.name not in journal.resumed])
+    if doubtful and not failures:
+        failures = await _hit(transfer, journal)
     if not failures:
         await journal.finish()
         return
@@ -193,6 +139,19 @@ async def _make_visible(transfer: Transfer, journal: Journal) -> None:
     if left or not all(failure.forgotten for failure in failures):
         raise _failure(transfer, failures, left) from failures[0].error
     raise ForgottenError(f"{failures[0].name}: {failures[0].error}")
+
+
+async def _hit(transfer: Transfer, journal: Journal) -> list[_Failure]:
+    """Return what is already gone again of what was made visible; nothing where the service does not tell."""
+    control, connector = transfer.session.control, transfer.connector
+    try:
+        there = {name: await control.has_table(connector, name) for name in journal.state.names}
+        if any(there.values()) or not await control.has_table(connector, transfer.table):
+            late = ServiceError("a deletion of the old table, whose answer was lost, took effect late and hit it.")
+            return [_Failure(name, late) for name, shown in there.items() if not shown]
+    except ServiceError as error:
+        logger.warning("Table %r: whether a late deletion has hit it is not known: %s", transfer.table, error)
+    return []
 
 
 async def _complete_all(transfer: Transfer, journal: Journal, receipts: Sequence[Receipt]) -> list[_Failure]:
@@ -251,16 +210,12 @@ async def _asked(transfer: Transfer, name: str, error: ServiceError) -> _Failure
     return None if there else _Failure(name, error, forgotten, open=lost and not forgotten)
 
 
-async def take_back(transfer: Transfer, journal: Journal) -> None:
-    """Delete what an interrupted commit has made visible. Needs the table's lock; once begun, it is not cancelled.
+async def undo(transfer: Transfer, journal: Journal) -> None:
+    """Delete what an interrupted commit has made visible.
 
     Raises:
         UploadError: If some of it may still be visible.
     """
-    await _in_a_burst(transfer, lambda bounded: _undo(bounded, journal))
-
-
-async def _undo(transfer: Transfer, journal: Journal) -> None:
     if journal.state.phase is Phase.CLEARED:
         await journal.note(Undoing(void=tuple(sorted(journal.state.completed))), sync=True)
     if left := await _take_back(transfer, journal):

@@ -14,12 +14,13 @@ from ..options import UploadOptions
 from ..report import UnfinishedUpload
 from ..service.messages import file_type_of
 from ..service.session import Session
-from .commit import Outcome, changing, is_superseded, roll_forward, take_back
+from .commit import changing
 from .journal import Head, Phase, table_key
 from .journal_files import Unfinished, is_expired
 from .journaling import Journal, Journals
 from .limits import Limits
 from .replace import remove_table
+from .rolling import Outcome, is_superseded, roll_forward, take_back
 from .transfer import Transfer
 
 __all__ = ["delete_table", "describe", "finish_interrupted", "recover"]

@@ -6,10 +6,13 @@ answers. So `name` is deleted first, and as long as the table is still there, it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import anyio
 
 from ..errors import ServiceError
 from ..options import COMMIT_SECONDS
+from ..service.answers import AnswerError, Break, Verdict
 from ..service.control import ControlPlane
 from ..service.session import Session
 from .burst import in_a_burst
@@ -29,6 +32,25 @@ class HalfRemovedError(ServiceError):
     """Some of a table's partitions may be gone, and others are there."""
 
 
+@dataclass
+class _Deletions:
+    """The deletions of one table.
+
+    Attributes:
+        open: Whether one may take effect later: its answer was lost, and another one did the work.
+    """
+
+    control: ControlPlane
+    connector: str
+    open: bool = False
+
+    async def delete(self, name: str) -> None:
+        await self.control.delete_object(self.connector, name, self._on_retry)
+
+    def _on_retry(self, _: int, error: AnswerError) -> None:
+        self.open |= error.verdict is Verdict.RETRY and error.seen.broken is not Break.UNREACHED
+
+
 async def remove_table(session: Session, connector: str, table: str, file_type: str) -> bool:
     """Delete a table with all its objects; return whether there was one. Once begun, it is not cancelled.
 
@@ -46,15 +68,20 @@ async def remove_table(session: Session, connector: str, table: str, file_type: 
     return True
 
 
-async def remove_known_table(control: ControlPlane, connector: str, table: str, file_type: str) -> None:
-    """Delete a table that is known to be there; see `remove_table`."""
+async def remove_known_table(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
+    """Delete a table that is known to be there; see `remove_table`.
+
+    Returns:
+        Whether a deletion may still take effect, and hit what comes next.
+    """
+    deletions = _Deletions(control, connector)
     # Where this is refused, nothing has happened yet.
-    await _delete_name(control, connector, table)
+    await _delete_name(deletions, table)
     try:
         for first in range(1, _LAST_PARTITION, _AT_ONCE):
             if not await control.shows_table(connector, table):
-                return
-            await _delete_partitions(control, connector, table, file_type, range(first, first + _AT_ONCE))
+                return deletions.open
+            await _delete_partitions(deletions, table, file_type, range(first, first + _AT_ONCE))
     except ServiceError as error:
         raise HalfRemovedError(
             f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
@@ -71,19 +98,20 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
     )
 
 
-async def _delete_name(control: ControlPlane, connector: str, table: str) -> None:
+async def _delete_name(deletions: _Deletions, table: str) -> None:
     """Delete what is called `table`; where that fails, ask whether it is gone.
 
     A refusal is asked about, too: an attempt before it, whose answer was lost, may have been carried out.
     """
     try:
-        await control.delete_object(connector, table)
+        await deletions.delete(table)
     except ServiceError as error:
         failure = error
     else:
         return
-    control.patience.renew()
-    state = await _state(control, connector, table)
+    deletions.open = True
+    deletions.control.patience.renew()
+    state = await _state(deletions.control, deletions.connector, table)
     if state is not None:
         raise ServiceError(
             f"Table {table!r} could not be deleted, and {state}: {failure}",
@@ -102,7 +130,7 @@ async def _state(control: ControlPlane, connector: str, table: str) -> str | Non
         return "whether it is still there is not known (look with has_table())"
 
 
-async def _delete_partitions(control: ControlPlane, connector: str, table: str, file_type: str, numbers: range) -> None:
+async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, numbers: range) -> None:
     """Delete some partitions at once; a failure is raised when all of them have been answered.
 
     Raised before, it would cancel requests that the service may still carry out, on a table that came after.
@@ -111,7 +139,7 @@ async def _delete_partitions(control: ControlPlane, connector: str, table: str, 
 
     async def delete(number: int) -> None:
         try:
-            await control.delete_object(connector, partition_name(table, file_type, number))
+            await deletions.delete(partition_name(table, file_type, number))
         except ServiceError as error:
             failures.append(error)
 
