@@ -7,6 +7,7 @@ the commit the old one may be gone; what a commit that fails made visible it rem
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,11 @@ def ids(plane: LocalDataPlane, name: str, file_type: str) -> list[int]:
     """Give the ids of a table as its stored files have them, in order; none when it is not there."""
     read = pq.read_table if file_type == "parquet" else pacsv.read_csv
     return [number for file in plane.table_files(name, file_type) for number in read(file)["id"].to_pylist()]
+
+
+_SAYS_IT_IS_GONE = re.compile(
+    r"No table (of that name|'t') is there now|was deleted again|must be deleted|may be gone|is not known"
+)
 
 
 class _Watch:
@@ -79,4 +85,6 @@ def _check_failure(
     # Of the old table, which could not be deleted whole:
     said = "some of its partitions may be gone" in str(error)
     visible = plane.object_names(file_type)
+    if not visible:
+        assert _SAYS_IT_IS_GONE.search(str(error)), f"the old table is gone, and the error does not say so: {error}"
     assert said or all(name in str(error) for name in visible), f"{visible} are visible, and the error does not say so"

@@ -258,7 +258,7 @@ async def test_of_two_commits_that_died_the_later_counts(
     with dying_after(7):
         await parquet.upload_async("numbers", path, options=THREE)
     # The later one cannot finish the earlier one, so that it replaces it; it dies before it has removed its journal.
-    plane.inject(Fault(call="validate", answer=Status(400)))
+    plane.inject(Fault(call="validate", answer=Status(403)))
     with dying_after(3 if later is ONE else 5):
         await parquet.upload_async("numbers", other, options=later)
     assert len(list(journals.glob("*.journal"))) == 2

@@ -1,6 +1,7 @@
 """What each answer of the service means: one pure function from what was seen to a verdict.
 
-S3's codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+S3's codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; which of them pass or ask for patience:
+https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py.
 """
 
 from __future__ import annotations
@@ -67,10 +68,40 @@ class Seen:
     expires: float | None = None
 
 
-_TRANSIENT_STATUS = frozenset({408, 500, 502, 504})
-_THROTTLE_STATUS = frozenset({429, 503})
-_TRANSIENT_CODES = frozenset({"RequestTimeout", "BadDigest", "IncompleteBody", "InternalError"})
-_THROTTLE_CODES = frozenset({"SlowDown", "ServiceUnavailable", "TooManyRequests"})
+#: 425 asks for the same once more: https://www.rfc-editor.org/rfc/rfc8470#section-5.2
+_TRANSIENT_STATUS = frozenset({408, 425})
+#: Of those from 500 on, which mostly pass (as do a proxy's own, such as Cloudflare's 520 to 530), the ones that do not:
+#: not implemented, no such version of HTTP, a store that is full, a loop, a network that wants a login.
+_LASTING_STATUS = frozenset({501, 505, 507, 508, 511})
+#: 529 is what some proxies say for "overloaded".
+_THROTTLE_STATUS = frozenset({429, 503, 529})
+_TRANSIENT_CODES = frozenset(
+    {
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "BadDigest",
+        "IncompleteBody",
+        "InternalError",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "PriorRequestNotComplete",
+    }
+)
+_THROTTLE_CODES = frozenset(
+    {
+        "SlowDown",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "TooManyRequests",
+        "TooManyRequestsException",
+    }
+)
 _BREAKS = {
     Break.UNREACHED: Verdict.RETRY,
     Break.LOST: Verdict.RETRY,
@@ -95,7 +126,7 @@ def classify(seen: Seen) -> Verdict:
         return _BREAKS[seen.broken]
     if _asks_for_patience(seen):
         return Verdict.THROTTLE
-    if seen.code in _TRANSIENT_CODES or seen.status in _TRANSIENT_STATUS:
+    if seen.code in _TRANSIENT_CODES or _passes(seen.status):
         return Verdict.RETRY
     return _gone(seen) or _denied(seen)
 
@@ -109,6 +140,10 @@ def is_repeated(seen: Seen) -> bool:
     """
     verdict = classify(seen)
     return verdict in (Verdict.RETRY, Verdict.THROTTLE) or (verdict is Verdict.UNKNOWN and seen.status != 404)
+
+
+def _passes(status: int | None) -> bool:
+    return status is not None and (status in _TRANSIENT_STATUS or (status >= 500 and status not in _LASTING_STATUS))
 
 
 def _asks_for_patience(seen: Seen) -> bool:

@@ -34,13 +34,16 @@ from .patience import Patience
 from .rbac import Get
 from .retry import OnRetry, RetryBudget, retrying
 
-__all__ = ["ControlPlane"]
+__all__ = ["MAY_MEAN_NOT_THERE", "ControlPlane"]
 
 #: Attempts of calls that belong to no upload. Uploads bring their own number.
 DEFAULT_ATTEMPTS = 4
 
 #: The code of a ServiceError where the service itself says that there is no such thing.
 NOT_THERE = "NotFound"
+
+#: Statuses by which a service may say that there is no such thing, or anything else.
+MAY_MEAN_NOT_THERE = frozenset({400, 404, 409, 410, 422})
 
 _COMPLETE = "connectors/utils/complete_file_upload"
 
@@ -120,9 +123,17 @@ class ControlPlane:
         return [str(name) for name in names]
 
     async def has_table(self, connector: str, name: str) -> bool:
-        """Return whether a table, or an object of that name, is there now."""
+        """Return whether a table, or an object of that name, is there now.
+
+        A refusal may be how the service says that there is none, or have another reason; then the list tells.
+        """
         request = TableRequest(connector_id=connector, table_name=name)
-        body = await self._post("source_tables/validate_table", request.to_json())
+        try:
+            body = await self._post("source_tables/validate_table", request.to_json())
+        except ServiceError as error:
+            if error.status not in MAY_MEAN_NOT_THERE:
+                raise
+            return name in await self.list_tables(connector)
         return bool(get_field(body, "is_valid", bool, "validate_table"))
 
     async def shows_table(self, connector: str, name: str) -> bool:

@@ -18,7 +18,7 @@ from .burst import in_a_burst
 from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
 from .journaling import Journal, Journals
 from .limits import Limits
-from .replace import HalfRemovedError, remove_known_table
+from .replace import HalfRemovedError, delete_if_there, remove_known_table
 from .transfer import Receipt, Transfer
 
 __all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
@@ -226,12 +226,15 @@ async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
     """Delete whatever of the new table is visible; return the names of the objects that may still be."""
     burst = anyio.CapacityLimiter(_BURST)
     left: list[str] = []
-    transfer.session.control.patience.renew()
+    doubted: list[str] = []
+    control = transfer.session.control
+    control.patience.renew()
 
     async def one(name: str) -> None:
         async with burst:
             try:
-                await transfer.session.control.delete_object(transfer.connector, name)
+                if not await delete_if_there(control, transfer.connector, name):
+                    doubted.append(name)
             except ServiceError as error:
                 logger.warning("Object %s could not be taken back: %s", name, error)
                 left.append(name)
@@ -239,9 +242,19 @@ async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
     async with anyio.create_task_group() as group:
         for name in journal.state.names:
             group.start_soon(one, name)
+    if doubted and await _still_shows(transfer):
+        # The service knows tables and not their partitions, so that it could not tell whether these are there.
+        left += doubted
     if not left:
         await journal.note(Undone())
     return sorted(left)
+
+
+async def _still_shows(transfer: Transfer) -> bool:
+    try:
+        return await transfer.session.control.shows_table(transfer.connector, transfer.table)
+    except ServiceError:
+        return True
 
 
 def _failure(transfer: Transfer, failures: Sequence[_Failure], left: list[str]) -> UploadError:
