@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
 
-__all__ = ["FRESH", "LF", "State", "moves"]
+__all__ = ["CR", "FRESH", "LF", "State", "moves"]
 
 LF: Final = 10
 CR: Final = 13
