@@ -57,7 +57,7 @@ class RecordScanner:
     Arguments:
         dialect: How the data separates and quotes its fields.
         offset: The absolute offset in bytes of the first byte that will be fed; a record must start there.
-        count_fields: Whether to count the fields of each record too, which takes about as long again.
+        count_fields: Whether to find the delimiters too, by which the fields of each record can be counted.
 
     Attributes:
         offset: The offset of the next byte to be fed.
