@@ -1,6 +1,7 @@
 """How fast CSV text is cut into partitions, checked, converted and decompressed, without sending it anywhere.
 
-    python benchmarks/csv_scan.py --size 256 --rounds 3
+    python benchmarks/csv_scan.py --size 128 --rounds 5
+    python benchmarks/csv_scan.py --check     # only whether every row is checked as fast as docs/csv.md says
 
 Each figure is the best of some rounds, in MB of UTF-8 text for each second of one core's work: the processor time of
 the whole process, reading the file from the page cache and writing temporary files included.
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import anyio
 import pyarrow as pa
@@ -28,20 +29,66 @@ __all__: list[str] = []
 
 MIB = 1024**2
 
-#: A record of each kind of data; `n` is its number.
-KINDS: dict[str, Callable[[int], str]] = {
-    "numbers": lambda n: f"{n},{n * 7 % 1000},{n / 7:.6f},2020-01-{n % 28 + 1:02d},{n * 7919}\n",
-    "all quoted": lambda n: f'"{n}","a ""b"" {n}","c","{n / 7:.6f}","2020-01-{n % 28 + 1:02d}"\n',
-    "long texts": lambda n: f'{n},"{"lorem ipsum, dolor sit amet " * 5}\nnext line"\n',
-    "stray quotes": lambda n: f'{n},it\'s 5" wide,6" long,{n}\n',
-    "not ASCII": lambda n: f"{n},Müller żółć,日本語,{n}\n",
-}
-#: The same with an escape in the dialect; the last has text behind closing quotes, which is walked byte by byte.
-ESCAPED: dict[str, Callable[[int], str]] = {
-    "escaped quotes": lambda n: f'"{n}","a \\"b\\" {n}","c","{n / 7:.6f}","2020-01-{n % 28 + 1:02d}"\n',
-    "escapes in long texts": lambda n: f'{n},"{"lorem ipsum, dolor sit amet " * 5}","C:\\\\x",1,{n}\n',
-    "escapes without quotes": lambda n: f"{n},a\\,b,c\\\\,{n},1\n",
-    "behind closing quotes": lambda n: f'{n},"a"\\x,c,{n},1\n',
+#: What the full check does of every kind that is not `slow`, in MB for each second of one core's work.
+FLOOR: Final = 300
+
+
+class Kind(NamedTuple):
+    """A kind of data.
+
+    Attributes:
+        record: Its record of a number.
+        columns: The fields of each.
+        escape: The escape in its dialect, if there is one.
+        slow: Whether it is documented to be slower than others.
+    """
+
+    record: Callable[[int], str]
+    columns: int
+    escape: str | None = None
+    slow: bool = False
+
+    @property
+    def csv(self) -> CsvOptions:
+        """How it is read."""
+        return CsvOptions() if self.escape is None else CsvOptions(quote='"', escape=self.escape)
+
+
+def _any(number: int) -> int:
+    """A number of one to five digits, in no order that a processor could foresee."""
+    mixed = number * 2654435761 % 2**32 >> 8
+    return int(str(mixed)[: mixed % 5 + 1])
+
+
+_QUOTED = ['""', '"a ""b"""', 'x"y', '5"', '""""', "", "z", '"a,\n"']
+
+KINDS: dict[str, Kind] = {
+    "numbers": Kind(lambda n: f"{n},{n * 7 % 1000},{n / 7:.6f},2020-01-{n % 28 + 1:02d},{n * 7919}\n", 5),
+    "all quoted": Kind(lambda n: f'"{n}","a ""b"" {n}","c","{n / 7:.6f}","2020-01-{n % 28 + 1:02d}"\n', 5),
+    "long texts": Kind(lambda n: f'{n},"{"lorem ipsum, dolor sit amet " * 5}\nnext line"\n', 2),
+    "not ASCII": Kind(lambda n: f"{n},Müller żółć,日本語,{n}\n", 4),
+    "200 columns": Kind(lambda n: ",".join(str((n + at) % 10) for at in range(200)) + "\n", 200),
+    "short rows of all lengths": Kind(lambda n: f"{_any(n)},{_any(n + 1)},{_any(n + 2)}\n", 3),
+    "shortest rows": Kind(lambda n: f"{n % 10},{n * 7 % 10}\n", 2),
+    "shortest rows, CRLF": Kind(lambda n: f"{n % 10},{n * 7 % 10}\r\n", 2),
+    "shortest rows, CR": Kind(lambda n: f"{n % 10},{n * 7 % 10}\r", 2),
+    "shortest quoted rows": Kind(lambda n: f'"","{n % 10}"\n', 2),
+    "empty fields": Kind(lambda _: ",,,,,\n", 6),
+    "a blank line behind each row": Kind(lambda n: f"{n % 10},{n * 7 % 10}\n\n", 2),
+    "now and then a blank line": Kind(lambda n: f"{n},{n * 7 % 1000}\n" + "\n" * (n % 3), 2),
+    "stray quotes": Kind(lambda n: f'{n},it\'s 5" wide,6" long,{n}\n', 4),
+    "stray and real quotes": Kind(lambda n: f'"{n % 10}",disk 5" wide,"a ""b"""\n', 3),
+    "quotes of all kinds": Kind(lambda n: f"{_QUOTED[_any(n) % 8]},{_QUOTED[_any(n + 1) % 8]}\n", 2),
+    "escaped quotes": Kind(
+        lambda n: f'"{n}","a \\"b\\" {n}","c","{n / 7:.6f}","2020-01-{n % 28 + 1:02d}"\n', 5, escape="\\"
+    ),
+    "escapes in long texts": Kind(
+        lambda n: f'{n},"{"lorem ipsum, dolor sit amet " * 5}","C:\\x",1,{n}\n', 5, escape="\\"
+    ),
+    "escapes without quotes": Kind(lambda n: f"{n},a\\,b,c\\\\,{n},1\n", 5, escape="\\"),
+    "behind closing quotes": Kind(lambda n: f'{n},"a"\\x,c,{n},1\n', 5, escape="\\"),
+    "quotes behind those": Kind(lambda n: f'"a"\\"b",{n % 10}\n', 2, escape="\\"),
+    "each hangs on the last": Kind(lambda n: '"\\,"\\,' * 99 + f"{n}\n", 100, escape="\\", slow=True),
 }
 ENCODINGS = ["latin-1", "cp1252", "utf-16", "shift_jis"]
 PACKS: dict[str, Callable[[bytes], bytes]] = {
@@ -57,30 +104,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="MiB of text for each kind of data (default 256)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default 3)")
+    parser.add_argument("--check", action="store_true", help=f"fail if a full check is slower than {FLOOR} MB/s")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        _print_scans(path, options.size * MIB, options.rounds)
+        slow = _print_scans(path, options.size * MIB, options.rounds, ["full"] if options.check else ["fast", "full"])
+        if options.check:
+            parser.exit(1 if slow else 0, f"slower than {FLOOR} MB/s: {', '.join(slow) or 'none'}\n")
         _print_conversions(path, options.size * MIB // 4, options.rounds)
         _print_decompressions(path, options.size * MIB // 4, options.rounds)
 
 
-def _print_scans(folder: Path, size: int, rounds: int) -> None:
-    print(f"{'cut into partitions, MB/s':30} {'fast':>8} {'full':>8}")
-    path = folder / "a.csv"
-    for name in KINDS:
-        path.write_bytes(_text(name, size))
-        _print_scan(name, path, rounds, CsvOptions())
-    for name, record in ESCAPED.items():
-        records = "".join(map(record, range(20_000))).encode()
-        path.write_bytes(b"c0,c1,c2,c3,c4\n" + records * (size // len(records)))
-        _print_scan(name, path, rounds, CsvOptions(quote='"', escape="\\"))
-
-
-def _print_scan(name: str, path: Path, rounds: int, csv: CsvOptions) -> None:
-    size = path.stat().st_size
-    fast, full = (_speed(path, size, rounds, validate=validate, csv=csv) for validate in ("fast", "full"))
-    print(f"{name:30} {fast:8.0f} {full:8.0f}", flush=True)
+def _print_scans(folder: Path, size: int, rounds: int, modes: list[str]) -> list[str]:
+    print(f"{'cut into partitions, MB/s':30}" + "".join(f" {mode:>8}" for mode in modes))
+    path, slow = folder / "a.csv", []
+    for name, kind in KINDS.items():
+        path.write_bytes(_text(kind, size // 16 if kind.slow else size))
+        length = path.stat().st_size
+        speeds = [_speed(path, length, rounds, validate=mode, csv=kind.csv) for mode in modes]
+        print(f"{name:30}" + "".join(f" {speed:8.0f}" for speed in speeds), flush=True)
+        if speeds[-1] < FLOOR and not kind.slow:
+            slow.append(name)
+    return slow
 
 
 def _print_conversions(folder: Path, size: int, rounds: int) -> None:
@@ -88,7 +133,7 @@ def _print_conversions(folder: Path, size: int, rounds: int) -> None:
     path = folder / "a.csv"
     for encoding in ENCODINGS:
         speeds = []
-        for text in (_text("numbers", size).decode(), _text("not ASCII", size).decode()):
+        for text in (_text(KINDS[kind], size).decode() for kind in ("numbers", "not ASCII")):
             data = text.encode(encoding, "replace")
             path.write_bytes(data)
             length = len(data.decode(encoding).encode())
@@ -98,7 +143,7 @@ def _print_conversions(folder: Path, size: int, rounds: int) -> None:
 
 def _print_decompressions(folder: Path, size: int, rounds: int) -> None:
     print(f"\n{'decompressed and cut, MB/s':30} {'numbers':>8} {'ratio':>8}")
-    data = b"a,b,c,d,e\n" + "".join(map(KINDS["numbers"], range(size // 40))).encode()
+    data = b"a,b,c,d,e\n" + "".join(map(KINDS["numbers"].record, range(size // 40))).encode()
     for ending, pack in PACKS.items():
         path = folder / f"a.csv.{ending}"
         path.write_bytes(pack(data))
@@ -106,11 +151,10 @@ def _print_decompressions(folder: Path, size: int, rounds: int) -> None:
         print(f"{ending:30} {speed:8.0f} {len(data) / path.stat().st_size:8.1f}", flush=True)
 
 
-def _text(kind: str, size: int) -> bytes:
-    records = "".join(map(KINDS[kind], range(20_000))).encode()
-    columns = 2 if kind == "long texts" else records.split(b"\n")[0].count(b",") + 1
-    header = ",".join(f"c{number}" for number in range(columns)).encode()
-    return header + b"\n" + records * (size // len(records))
+def _text(kind: Kind, size: int) -> bytes:
+    records = "".join(map(kind.record, range(20_000))).encode()
+    header = ",".join(f"c{number}" for number in range(kind.columns)) + kind.record(0)[-1]
+    return header.encode() + records * max(size // len(records), 1)
 
 
 def _speed(path: Path, size: int, rounds: int, **options: Any) -> float:

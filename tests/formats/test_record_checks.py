@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -23,6 +24,7 @@ DIALECTS = [
     CsvDialect(quote=None),
     CsvDialect(quote=None, escape=b"\\"),
 ]
+ALIKE = [CsvDialect(), *DIALECTS[2:]]
 
 
 @st.composite
@@ -88,6 +90,54 @@ def test_the_first_fault_is_told_wherever_blocks_are_split(
         with patch.object(records, "_PIECE", piece):
             found = check(dialect, blocks, columns, offset=1000)
         assert (found and (found[0], found[1] - 1000)) == expected
+
+
+def assert_told(dialect: CsvDialect, data: bytes, columns: int, borders: Iterable[int]) -> None:
+    expected = first_fault(dialect, data, columns)
+    for border in borders:
+        assert check(dialect, [data[:border], data[border:]], columns, 0) == expected
+
+
+#: Random bytes out of small alphabets, in which every kind of byte stands behind every other.
+SMALL = st.lists(st.sampled_from(b',"\n\r\\ab '), min_size=1, max_size=5, unique=True).flatmap(
+    lambda kinds: st.lists(st.sampled_from(kinds), max_size=40).map(bytes)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(ALIKE), SMALL, st.integers(1, 4))
+def test_the_first_fault_is_told_wherever_there_is_one_border(dialect: CsvDialect, data: bytes, columns: int) -> None:
+    assert_told(dialect, data, columns, range(len(data) + 1))
+
+
+#: Rows of two fields, or of six, as short as can be and longer than a word of 64 bits.
+ROWS = {
+    2: [b"1,2\n", b"1,2\r\n", b",\r", b'"","x"\n', b"1,2\n\n", b'5" disk,"a ""b"""\n', b"x" * 150 + b",\n"],
+    6: [b",,,,,\n", b'"",,",\n",,"""",\r\n', b"x" * 70 + b",,,," + b"y" * 70 + b",\n"],
+}
+#: What is put between them: fields too few or too many, blank lines, half a record.
+AMONG = [b"", b"\n", b"\r\n\r\n", b"x\n", b'""\n', b",,\n", b",,,,,,\n", b",", b"x", b'"', b'"\n', b"\0", b"\xff"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.sampled_from(list(ROWS)), st.sampled_from([CsvDialect(), CsvDialect(escape=b"\\")]))
+def test_one_fault_among_rows_that_are_all_alike(draw: st.DataObject, columns: int, dialect: CsvDialect) -> None:
+    row = draw.draw(st.sampled_from(ROWS[columns]))
+    before, behind = (row * draw.draw(st.integers(0, 30)) for _ in range(2))
+    data = before + draw.draw(st.sampled_from(AMONG)) + behind + draw.draw(st.sampled_from(AMONG))
+    near = range(max(len(before) - 5, 0), min(len(before) + 12, len(data)))
+    assert_told(dialect, data, columns, [0, *near, len(data)])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([b",", b"\n", b"xy", b"z" * 70, b'","']), max_size=150).map(b"".join), st.data())
+def test_whether_rows_are_regular_agrees_with_their_counts(data: bytes, draw: st.DataObject) -> None:
+    scanner, border = RecordScanner(CsvDialect(), count_fields=True), draw.draw(st.integers(0, len(data)))
+    for ends in (scanner.feed(data[:border]), scanner.feed(data[border:])):
+        assert ends.fields is not None
+        counts = (ends.fields if ends.blank is None else ends.fields[~ends.blank]).tolist()
+        for columns in {1, 2, 3, *counts}:
+            assert ends.are_regular(columns) == all(count == columns for count in counts)
 
 
 @settings(max_examples=200, deadline=None)

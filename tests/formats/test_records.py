@@ -16,7 +16,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
-from kumo_async.formats import records
+from kumo_async.formats import record_bits, records
 from kumo_async.formats.csv_dialect import CsvDialect
 from kumo_async.formats.records import RecordEnds, RecordError, RecordScanner
 
@@ -101,6 +101,52 @@ def test_agrees_with_the_oracle(sample: tuple[CsvDialect, bytes], borders: list[
     with patch.object(records, "_PIECE", piece):
         assert_found(scan(dialect, [data]), expected)
     assert_found(scan(dialect, blocks(data, borders)), expected)
+
+
+#: Random bytes out of small alphabets, in which every kind of byte stands behind every other.
+SMALL = st.lists(st.sampled_from(b',"\n\r\\ab '), min_size=1, max_size=5, unique=True).flatmap(
+    lambda kinds: st.lists(st.sampled_from(kinds), max_size=40).map(bytes)
+)
+#: Runs that end right before, at and behind the border of a word of 64 bits, or fill some of them.
+RUNS = st.lists(
+    st.builds(
+        bytes.__mul__,
+        st.sampled_from([b'"', b"\\", b",", b"\n", b"\r", b"x", b'"x"', b'""\\', b',"', b'"\\,']),
+        st.sampled_from([1, 1, 1, 2, 3, 30, 61, 62, 63, 64, 65, 66, 127, 130]),
+    ),
+    max_size=12,
+).map(b"".join)
+ALIKE = [PLAIN, ESCAPING, CsvDialect(quote=None), CsvDialect(quote=None, escape=b"\\")]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(ALIKE), SMALL)
+@example(PLAIN, b'"1",disk 5" wide,"a ""b"""\n2,"",""""\n')
+@example(ESCAPING, b'"a"\\"b",x\n"c"\\\\"d\n\\\n",e\n')
+@example(ESCAPING, b'"\\,' * 6)
+@example(PLAIN, b'a\r\r\n\n"\r"\r')
+def test_agrees_with_the_oracle_wherever_there_is_one_border(dialect: CsvDialect, data: bytes) -> None:
+    expected = Oracle(dialect).read(data)
+    for border in range(len(data) + 1):
+        assert_found(scan(dialect, blocks(data, [border])), expected)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(ALIKE), RUNS, st.lists(st.integers(0, 1000), max_size=3), st.sampled_from([1, 2, 16]))
+def test_agrees_with_the_oracle_over_many_words(
+    dialect: CsvDialect, data: bytes, borders: list[int], rounds: int
+) -> None:
+    with patch.object(record_bits, "_ROUNDS", rounds):
+        found = scan(dialect, blocks(data, borders))
+    assert_found(found, Oracle(dialect).read(data))
+
+
+def test_escapes_behind_closing_quotes_are_not_walked() -> None:
+    data = b'1,"a"\\"b"\\,\n"c""d"\\\n"x"\\\\"y",5" \\" wide\r\n' * 2000
+    scanner = RecordScanner(ESCAPING)
+    with patch.object(RecordScanner, "_walk", side_effect=AssertionError("walked")):
+        ends = scanner.feed(data)
+    assert ends.offsets.tolist() == Oracle(ESCAPING).read(data).ends
 
 
 @settings(max_examples=150, deadline=None)
@@ -212,6 +258,18 @@ def test_memory_does_not_grow_within_a_huge_field(block: bytes) -> None:
         tracemalloc.stop()
     assert scanner.feed(b'"\n').offsets.tolist() == [3 + 33 * len(block) + 2]
     assert kept < 100_000
+    assert peak < 32 * MIB
+
+
+@pytest.mark.parametrize("unit", [b",\n", b'"\\,', b'"a"\\\\"b",x\n'], ids=["short", "walked", "guessed"])
+def test_memory_is_bounded_whatever_the_records_are_like(unit: bytes) -> None:
+    scanner, block = RecordScanner(ESCAPING, count_fields=True), unit * (MIB // len(unit))
+    tracemalloc.start()
+    try:
+        scanner.feed(block).are_regular(2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert peak < 32 * MIB
 
 

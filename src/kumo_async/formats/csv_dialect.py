@@ -28,6 +28,7 @@ __all__ = [
     "write_header",
 ]
 
+_STRIDE: Final = 1 << 16  # bytes looked at together for the end of the header, which most often are enough
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     b"\xff\xfe\0\0": "utf-32",
@@ -200,9 +201,9 @@ def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> Firs
     if start == len(block) and complete:
         raise HeaderError("the file is empty: a CSV file begins with a header that names its columns")
     ends = _first_ends(block, dialect, start, complete)
-    assert ends.fields is not None
-    end = int(ends.offsets[0])
-    return FirstRecord(start, end, _terminator(block[start:end], dialect), int(ends.fields[0]))
+    end, counts = int(ends.offsets[0]), ends.fields
+    assert counts is not None
+    return FirstRecord(start, end, _terminator(block[start:end], dialect), int(counts[0]))
 
 
 def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -> bytes:
@@ -254,16 +255,17 @@ def _refuse_other_encodings(block: bytes) -> None:
 
 def _first_ends(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> RecordEnds:
     scanner = RecordScanner(dialect, start, count_fields=True)
-    ends = scanner.feed(block[start:])
-    if not ends.offsets.size and complete:
+    for at in range(start, len(block), _STRIDE):
+        ends = scanner.feed(block[at : at + _STRIDE])
+        if ends.end >= 0:
+            return ends
+    if complete:
         try:
-            ends = scanner.finish()
+            return scanner.finish()
         except RecordError as error:
             message = f"the header never ends: the quote that opens at byte {error.offset} is not closed"
             raise HeaderError(message, error.offset) from None
-    if not ends.offsets.size:
-        raise HeaderError(f"the header does not end within the first {len(block):,} bytes of the file", start)
-    return ends
+    raise HeaderError(f"the header does not end within the first {len(block):,} bytes of the file", start)
 
 
 def _terminator(record: bytes, dialect: CsvDialect) -> bytes:

@@ -1,10 +1,7 @@
-"""The record scanner's fast way: one bit for each byte of a piece, 64 of them in a word.
+"""The record scanner's way through a piece: one bit for each byte of it, 64 of them in a word.
 
-Whether a byte lies within quotes is the parity of the quotes before it, and with quotes as bits a word takes six shifts
-to know it of 64 bytes (simdjson's way, https://arxiv.org/abs/1902.08318). So a byte costs no more than its comparison
-with the few that matter. It holds only while each quote opens or closes a field, and each CR stands before an LF:
-`BitScanner` proves that of each piece, and leaves the others to `record_marks`. What an escape makes literal is left
-out of all bits beforehand.
+Whether a byte lies within quotes is the parity of the quotes before it, and what an escape makes literal is left out of
+all bits beforehand. So a byte costs little more than its comparison with the few that matter.
 """
 
 from __future__ import annotations
@@ -12,54 +9,73 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from kumo_async.formats.record_quotes import Fields, find_fields
+from kumo_async.formats.record_states import CR, FRESH, LF, State, moves
+from kumo_async.formats.record_words import WORD, Words, ahead, alternate, behind, has, last_position
 
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
-    from kumo_async.formats.record_marks import Bytes, Flags, Offsets
+    from kumo_async.formats.record_words import Flags
 
-__all__ = ["BitScanner", "PieceBits", "Words", "alternate", "last_position", "parities", "positions"]
+__all__ = ["BitScanner", "PieceBits"]
 
-Words = NDArray[np.uint64]
-
-_LF: Final = 10
-_CR: Final = 13
-_WORD: Final = np.dtype("<u8")
-_SHIFTS: Final = (2, 4, 8, 16, 32)
-_SHORT_RUN: Final = 16  # escapes in a row that are told apart one by one
-_NEAR: Final = 256  # words that are looked at together for the last bit, which is most often near the end
+_ROUNDS: Final = 64  # guesses which escapes are plain characters; all together they take a quarter as long as a walk
 
 
 class PieceBits(NamedTuple):
     """What is known of a piece.
 
     Attributes:
-        ends: The last byte of each record.
+        ends: The last byte of each record, but for a CR at the very end of the piece: an LF may follow.
         rows: The same without the records that are blank lines.
-        inside: Whether the piece ends within a quoted field.
+        blank: Whether a CR at the very end ends a blank line.
         opened: The position where the last quoted field in it opens, -1 if none does.
-        separators: The delimiters outside of quotes; None where nobody asked for them.
+        state: The state behind it.
+        delimiters: The delimiters outside of quotes; None where nobody asked for them.
     """
 
     ends: Words
     rows: Words
-    inside: bool
+    blank: bool
     opened: int
-    separators: Words | None = None
+    state: State
+    delimiters: Words | None
 
 
-class _Fields(NamedTuple):
-    """The bytes within quoted fields, opening quotes included, and the quotes that open one."""
+class _Marks(NamedTuple):
+    """The bytes that matter, wherever they stand; None where nobody needs them, or a piece has none of them."""
 
-    inside: Words
-    opening: Words
+    lines: Words
+    returns: Words | None
+    delimiters: Words | None
+    quotes: Words | None
+
+    def without(self, literal: Words) -> _Marks:
+        kept = ~literal
+        returns, delimiters, quotes = (None if words is None else words & kept for words in self[1:])
+        return _Marks(self.lines & kept, returns, delimiters, quotes)
+
+    @property
+    def separators(self) -> Words:
+        assert self.delimiters is not None
+        separators = self.lines | self.delimiters
+        return separators if self.returns is None else separators | self.returns
 
 
 class _Escapes(NamedTuple):
-    """The first escape of each run of them, and the bytes that escapes make literal."""
+    """The escapes in force, and the bytes that they make literal."""
 
-    heads: Words
+    force: Words
     literal: Words
+
+
+class _Reading(NamedTuple):
+    """What is left of the marks without those that are literal, and why; None where there is no quote or no escape."""
+
+    marks: _Marks
+    fields: Fields | None
+    escapes: _Escapes | None
 
 
 class BitScanner:
@@ -72,139 +88,95 @@ class BitScanner:
 
     def __init__(self, dialect: CsvDialect, size: int) -> None:
         self._quote, self._escape, self._delimiter = dialect.quote, dialect.escape, dialect.delimiter[0]
+        self._moves = moves(dialect)
         # A new array for each comparison would cost more than the comparison: its pages come from the system each time.
         self._flags: Flags = np.empty(size, np.bool_)
 
-    def scan(
-        self, piece: bytes | bytearray, *, inside: bool, fresh: bool, empty: bool, separate: bool = False
-    ) -> PieceBits | None:
-        """Find the ends of the records in a piece, or return None where that takes more than this knows.
+    def scan(self, piece: bytes | bytearray, state: State, *, separate: bool = False) -> PieceBits | None:
+        """Find the ends of the records in a piece, or return None where only the state machine knows them.
 
         Arguments:
-            piece: The piece, not empty; its first byte is not an escaped one.
-            inside: Whether it begins within a quoted field.
-            fresh: Whether a quote as its first byte opens a field.
-            empty: Whether it begins with a new record.
+            piece: The piece, not empty.
+            state: The state before it, one in which the next byte has no other meaning than by itself.
             separate: Whether to find the delimiters outside of quotes, too.
         """
-        data = np.frombuffer(piece, np.uint8)
-        escapes = self._find_escapes(data) if self._escape is not None and self._escape in piece else None
-        literal = None if escapes is None else escapes.literal
-        lines = self._find(data, _LF, literal)
-        returns = self._find(data, _CR, literal) if b"\r" in piece else None
-        if self._quote is None or self._quote not in piece:
-            # The whole piece lies on one side of the quotes.
-            bits = None if inside else _bits(lines, returns, data, None, empty=empty)
-            return bits._replace(separators=self._find(data, self._delimiter, literal)) if bits and separate else bits
-        delimiters = self._find(data, self._delimiter, literal)
-        separators = lines | delimiters
-        if returns is not None:
-            separators |= returns
-        quotes = self._find(data, self._quote[0], literal)
-        fields = _find_fields(quotes, separators, inside=inside, fresh=fresh)
-        if fields is None or (escapes is not None and _behind_closing(escapes.heads, quotes, fields)):
+        found = self._read(piece, state, self._mark(piece, separate=separate))
+        if found is None:
             return None
-        outside = ~fields.inside
-        bits = _bits(lines & outside, None if returns is None else returns & outside, data, fields, empty=empty)
-        return bits._replace(separators=delimiters & outside) if bits and separate else bits
+        marks, fields, _ = found
+        opened = -1 if fields is None else last_position(fields.opening)
+        marks = _Marks(marks.lines, marks.returns, marks.delimiters if separate else None, None)
+        if fields is not None:
+            marks = marks.without(fields.inside)
+        ends = _find_ends(marks.lines, marks.returns, len(piece) - 1, empty=state is State.RECORD)
+        return PieceBits(*ends, opened, self._state(piece, found), marks.delimiters)
 
-    def _find(self, data: Bytes, byte: int, literal: Words | None) -> Words:
-        found = self._pack(data, byte)
-        return found if literal is None else found & ~literal
+    def _read(self, piece: bytes | bytearray, state: State, marks: _Marks) -> _Reading | None:
+        if self._escape is None or self._escape not in piece:
+            return _Reading(marks, _find_fields(marks, state), None)
+        return _resolve(self._pack(piece, self._escape[0]), marks, state)
 
-    def _find_escapes(self, data: Bytes) -> _Escapes:
-        assert self._escape is not None
-        escapes = self._pack(data, self._escape[0])
-        heads = escapes & ~_behind(escapes, first=False)
-        return _Escapes(heads, _behind(_in_force(escapes, heads), first=False))
+    def _mark(self, piece: bytes | bytearray, *, separate: bool) -> _Marks:
+        quotes = self._pack(piece, self._quote[0]) if self._quote is not None and self._quote in piece else None
+        returns = self._pack(piece, CR) if b"\r" in piece else None
+        delimiters = self._pack(piece, self._delimiter) if separate or quotes is not None else None
+        return _Marks(self._pack(piece, LF), returns, delimiters, quotes)
 
-    def _pack(self, data: Bytes, byte: int) -> Words:
+    def _pack(self, piece: bytes | bytearray, byte: int) -> Words:
+        data = np.frombuffer(piece, np.uint8)
         packed = np.packbits(np.equal(data, byte, out=self._flags[: data.size]), bitorder="little")
         if packed.size % 8:
             packed = np.concatenate((packed, np.zeros(-packed.size % 8, np.uint8)))
-        return packed.view(_WORD)
+        return packed.view(WORD)
+
+    def _state(self, piece: bytes | bytearray, found: _Reading) -> State:
+        """The state behind a piece, by what its last byte is."""
+        last, byte, (_, fields, escapes) = len(piece) - 1, piece[-1:], found
+        before = State.QUOTED if fields is not None and has(fields.inside, last) else State.PLAIN
+        if escapes is not None and has(escapes.literal, last):
+            return before
+        if escapes is not None and byte == self._escape and not has(escapes.force, last):
+            return before
+        if byte == self._quote and fields is not None:
+            return State.CLOSED if has(fields.closing, last) else before
+        return self._moves[before][piece[-1]]
 
 
-def _find_fields(quotes: Words, separators: Words, *, inside: bool, fresh: bool) -> _Fields | None:
-    """Find the quoted fields; None if some quote is a literal."""
-    within = parities(quotes, inside=inside)
-    opening = quotes & within
-    begins = opening & _behind(separators, first=fresh)
-    # A quote that opens where no field begins must stand directly behind one: that is how a quote is doubled.
-    if (opening & ~(begins | _behind(quotes, first=False))).any():
-        return None
-    return _Fields(within, begins)
+def _find_fields(marks: _Marks, state: State) -> Fields | None:
+    """Find the quoted fields; None where the whole piece lies outside of them."""
+    inside = state is State.QUOTED
+    if marks.quotes is not None:
+        return find_fields(marks.quotes, marks.separators, inside=inside, fresh=state in FRESH)
+    none = np.zeros_like(marks.lines)
+    return Fields(~none, none, none) if inside else None
 
 
-def _behind_closing(heads: Words, quotes: Words, fields: _Fields) -> bool:
-    """Whether an escape stands directly behind a quote that closed a field: then it is a plain character."""
-    return bool((heads & _behind(quotes, first=False) & ~fields.inside).any())
+def _resolve(escapes: Words, marks: _Marks, state: State) -> _Reading | None:
+    """Leave out what escapes make literal; one directly behind a closing quote is a plain character and makes nothing.
+
+    Which quotes close hangs on the escapes before them. So this guesses, and looks whether what follows from the guess
+    agrees with it: then the first plain escape is rightly guessed, therefore the second one, and so on. Each round gets
+    at least one more right, most often nearly all; None where that takes too many.
+    """
+    heads = escapes & ~behind(escapes)
+    plain = None
+    for _ in range(_ROUNDS):
+        force = alternate(escapes if plain is None else escapes & ~plain)
+        literal = behind(force)
+        left = marks.without(literal)
+        fields = _find_fields(left, state)
+        guessed, plain = plain, None if fields is None else heads & behind(fields.closing)
+        if plain is None or (not plain.any() if guessed is None else np.array_equal(guessed, plain)):
+            return _Reading(left, fields, _Escapes(force, literal))
+    return None
 
 
-def _in_force(escapes: Words, heads: Words) -> Words:
-    """The escapes that are not literal themselves: every second of each run, from its head on."""
-    force = step = heads
-    for _ in range(_SHORT_RUN // 2):
-        step = _behind(_behind(step, first=False) & escapes, first=False) & escapes
-        if not step.any():
-            return force
-        force = force | step
-    flags = np.zeros(escapes.size * 64, np.uint8)
-    flags[alternate(positions(escapes))[1]] = 1
-    return np.packbits(flags, bitorder="little").view(_WORD)
-
-
-def _bits(lines: Words, returns: Words | None, data: Bytes, fields: _Fields | None, *, empty: bool) -> PieceBits | None:
-    starts = _behind(lines, first=empty)
-    if returns is not None:
-        if data[-1] == _CR or (_behind(returns, first=False) & ~lines).any():
-            return None
-        starts |= _behind(returns & starts, first=False)
-    if fields is None:
-        return PieceBits(lines, lines & ~starts, inside=False, opened=-1)
-    last = data.size - 1
-    inside = bool(int(fields.inside[last >> 6]) >> (last & 63) & 1)
-    opened = last_position(fields.opening)
-    return PieceBits(lines, lines & ~starts, inside, opened)
-
-
-def alternate(escapes: Offsets) -> tuple[Offsets, Offsets]:
-    """Of the positions of all escapes, those that begin a run, and those in force: every second from there."""
-    is_head = np.diff(escapes, prepend=-2) != 1
-    heads = np.flatnonzero(is_head)
-    within = np.arange(escapes.size) - heads[np.cumsum(is_head) - 1]
-    return escapes[heads], escapes[within & 1 == 0]
-
-
-def positions(words: Words) -> Offsets:
-    """The positions of all bits that are set."""
-    # As flags, since numpy finds those much faster than bytes that are not zero.
-    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(np.bool_))
-
-
-def last_position(words: Words) -> int:
-    """The position of the last bit that is set; -1 if none is."""
-    for start in range(words.size, 0, -_NEAR):
-        used = np.flatnonzero(words[max(start - _NEAR, 0) : start])
-        if used.size:
-            at = max(start - _NEAR, 0) + int(used[-1])
-            return at * 64 + int(words[at]).bit_length() - 1
-    return -1
-
-
-def _behind(words: Words, *, first: bool) -> Words:
-    """Move each bit to the next position; `first` becomes that of position 0."""
-    moved = words << np.uint64(1)
-    moved[1:] |= words[:-1] >> np.uint64(63)
-    moved[0] |= np.uint64(first)
-    return moved
-
-
-def parities(quotes: Words, *, inside: bool) -> Words:
-    """For each position whether the number of quotes up to it, plus one if the piece begins inside, is odd."""
-    within = quotes ^ (quotes << np.uint64(1))
-    for shift in _SHIFTS:
-        within ^= within << np.uint64(shift)
-    odd = np.bitwise_xor.accumulate(within >> np.uint64(63))
-    within[1:] ^= np.negative(odd[:-1])
-    return ~within if inside else within
+def _find_ends(lines: Words, returns: Words | None, last: int, *, empty: bool) -> tuple[Words, Words, bool]:
+    """Turn newlines outside of quotes into the first values of `PieceBits`; a CR and an LF behind it end one record."""
+    if returns is None:
+        return lines, lines & ~behind(lines, first=empty), False
+    ends = lines | returns & ~ahead(lines)
+    certain = ~np.uint64(has(returns, last) << (last & 63))
+    ends[last >> 6] &= certain
+    starts = behind(ends, first=empty)
+    return ends, ends & ~(starts | behind(returns & starts)), has(returns & starts, last)

@@ -84,8 +84,8 @@ class RecordChecker:
             raise CheckError(ragged)
         self._offset += len(block)
         self._rows += ends.rows
-        if ends.offsets.size:
-            self._start = int(ends.offsets[-1])
+        if ends.end >= 0:
+            self._start = ends.end
 
     def _bad_byte(self, block: bytes | bytearray, ends: RecordEnds, final: bool) -> _Fault | None:
         nul = block.find(0)
@@ -113,16 +113,17 @@ class RecordChecker:
         return None
 
     def _ragged(self, ends: RecordEnds) -> _Fault | None:
-        assert ends.fields is not None
-        wrong = ends.fields != self._columns
-        if ends.blank is not None:
-            wrong &= ~ends.blank
-        if not wrong.any():
+        if ends.are_regular(self._columns):
             return None
+        counts, blanks = ends.fields, ends.blank
+        assert counts is not None
+        wrong = counts != self._columns
+        if blanks is not None:
+            wrong &= ~blanks
         at = int(wrong.argmax())
-        blank = 0 if ends.blank is None else np.count_nonzero(ends.blank[:at])
+        blank = 0 if blanks is None else np.count_nonzero(blanks[:at])
         offset = int(ends.offsets[at - 1]) if at else self._start
-        fields = int(ends.fields[at])
+        fields = int(counts[at])
         count = "1 field" if fields == 1 else f"{fields:,} fields"
         what = f", which begins at byte {offset}, has {count} instead of {self._columns:,}"
         return _Fault(self._rows + at - int(blank) + 1, offset, what, _RAGGED)

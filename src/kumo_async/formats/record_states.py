@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
 
-__all__ = ["FRESH", "LF", "State", "moves"]
+__all__ = ["CR", "FRESH", "LF", "State", "moves"]
 
 LF: Final = 10
 CR: Final = 13
@@ -30,6 +31,7 @@ class State(IntEnum):
 FRESH: Final = frozenset({State.RECORD, State.FIELD, State.CR})  # a quote opens a field here
 
 
+@lru_cache(maxsize=8)
 def moves(dialect: CsvDialect) -> list[list[State]]:
     """The state machine: for each state, in their order, the next state for each byte."""
     outside = {LF: State.RECORD, CR: State.CR, dialect.delimiter[0]: State.FIELD}
