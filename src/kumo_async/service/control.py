@@ -17,6 +17,7 @@ from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
 from .answers import AnswerError, Seen, Verdict, is_repeated
 from .authentication import Authentication, Headers
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
+from .existence import can_mean_missing, first_partitions, is_alike, is_listed, is_there, stranger_of, table_of
 from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, HttpClient, read_text, retry_after, seen_of
 from .messages import (
     CompleteUpload,
@@ -90,15 +91,48 @@ class ControlPlane:
         await self._post(_COMPLETE, request.to_json(), attempts, on_retry)
 
     async def delete_object(self, connector: str, name: str) -> bool:
-        """Delete an object or a table; return whether the service knew it."""
+        """Delete an object or a table; return whether the service knew it.
+
+        A refusal that may mean "not there" is looked into: a page of a proxy that says "not found", say, does not say
+        that the object is gone.
+        """
+        refusal = await self._refused_delete(connector, name)
+        if refusal is None:
+            return True
+        if refusal.verdict is Verdict.ABSENT or await self._is_missing(connector, name, refusal.seen):
+            return False
+        raise _public(refusal, "delete_uploaded_file", self._host)
+
+    async def _refused_delete(self, connector: str, name: str) -> AnswerError | None:
+        """Delete, and return the refusal where it can mean that there is nothing to delete."""
         body = {"source_table_name": name, "connector_id": connector}
+        answer = await self._unless_missing("connectors/utils/delete_uploaded_file", body)
+        return answer if isinstance(answer, AnswerError) else None
+
+    async def _is_missing(self, connector: str, name: str, refusal: Seen) -> bool:
+        """Return whether a refused deletion was of nothing: nothing of that name shows, nor is it refused otherwise."""
         try:
-            await self._post("connectors/utils/delete_uploaded_file", body)
-        except ServiceError as error:
-            # A page of a proxy that says "not found" does not say that the object is gone.
-            if error.code == NOT_THERE:
+            if await self._stands(connector, name):
                 return False
-            raise
+        except (AuthenticationError, ServiceUnavailableError):
+            return False
+        except ServiceError:
+            # It is not known, so that the answer about a thing that surely is not there must tell.
+            pass
+        stranger = stranger_of(name, file_type_of(connector))
+        other = await self._refused_delete(connector, stranger)
+        return other is not None and is_alike(refusal, name, other.seen, stranger)
+
+    async def _stands(self, connector: str, name: str) -> bool:
+        """Return whether an object shows; of a table it is not known where partitions show, which have its name too."""
+        file_type = file_type_of(connector)
+        if table_of(name, file_type) != name:
+            return await self.has_table(connector, name)
+        if not await self.shows_table(connector, name):
+            return False
+        for partition in first_partitions(name, file_type):
+            if await self.has_table(connector, partition):
+                return False
         return True
 
     async def list_tables(self, connector: str) -> list[str]:
@@ -110,19 +144,35 @@ class ControlPlane:
 
     async def has_table(self, connector: str, name: str) -> bool:
         """Return whether a table, or an object of that name, is there now."""
-        request = TableRequest(connector_id=connector, table_name=name)
-        body = await self._post("source_tables/validate_table", request.to_json())
-        return bool(get_field(body, "is_valid", bool, "validate_table"))
+        answer = await self._validated(connector, name)
+        if isinstance(answer, bool):
+            return answer
+        refusal = _public(answer, "validate_table", self._host)
+        try:
+            listed = await self.list_tables(connector)
+        except ServiceError as error:
+            raise refusal from error
+        there = is_there(answer.seen, name, file_type_of(connector), listed)
+        if there is None:
+            raise refusal
+        return there
 
     async def shows_table(self, connector: str, name: str) -> bool:
         """Return whether anything of a table is there, known as a table or by its partitions alone.
 
         Some of that may be listed although no table is valid, or be valid a moment later than it is listed.
         """
-        if await self.has_table(connector, name):
+        if await self._validated(connector, name) is True:
             return True
-        folder = f"{name}.{file_type_of(connector)}/"
-        return any(found == name or found.startswith(folder) for found in await self.list_tables(connector))
+        return is_listed(name, file_type_of(connector), await self.list_tables(connector))
+
+    async def _validated(self, connector: str, name: str) -> bool | AnswerError:
+        """Ask for a table, and return the refusal where it can mean that there is none."""
+        request = TableRequest(connector_id=connector, table_name=name)
+        body = await self._unless_missing("source_tables/validate_table", request.to_json())
+        if isinstance(body, AnswerError):
+            return body
+        return bool(get_field(body, "is_valid", bool, "validate_table"))
 
     async def table_data(self, connector: str, name: str, file_type: str, sample_rows: int) -> Mapping[str, Any]:
         """Return a table's columns and sample rows as the service gives them."""
@@ -156,11 +206,23 @@ class ControlPlane:
         params: Mapping[str, str] | None = None,
     ) -> Any:
         query = self._scope if params is None else params
+        attempt = partial(self._attempt, path, body, query)
         try:
-            attempt = partial(self._attempt, path, body, query)
             return await retrying(attempt, attempts, on_retry or _ignore, self.budget)
         except AnswerError as error:
             failure = error
+        raise _public(failure, path.rpartition("/")[2], self._host)
+
+    async def _unless_missing(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Make a call, and return its refusal where that can mean that there is no such thing."""
+        await self._know_scope()
+        attempt = partial(self._attempt, path, body, self._scope)
+        try:
+            return await retrying(attempt, DEFAULT_ATTEMPTS, _ignore, self.budget)
+        except AnswerError as error:
+            failure = error
+        if can_mean_missing(failure.seen):
+            return failure
         raise _public(failure, path.rpartition("/")[2], self._host)
 
     async def _attempt(self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str]) -> Any:
