@@ -16,9 +16,11 @@ class Page:
     """A proxy's page with any status."""
 
     status: int
+    wait: str = "0"
 
     async def give(self, exchange: Exchange) -> web.Response:
-        return web.Response(status=self.status, text="<html>Not what you asked for</html>", content_type="text/html")
+        text, headers = "<html>Not what you asked for</html>", {"Retry-After": self.wait}
+        return web.Response(status=self.status, text=text, content_type="text/html", headers=headers)
 
 
 async def test_a_proxys_not_found_is_not_the_services(plane: LocalDataPlane, client: kumo_async.KumoClient) -> None:
@@ -34,3 +36,28 @@ async def test_a_redirect_is_not_followed(plane: LocalDataPlane, csv: kumo_async
     with pytest.raises(kumo_async.ServiceError, match="never followed"):
         await csv.table_names_async()
     assert len(plane.calls) == 1
+
+
+PAST = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("wait", ["0", PAST])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529, 530])
+async def test_a_gateways_page_is_waited_out(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, status: int, wait: str
+) -> None:
+    plane.inject(Fault(call="list", answer=Page(status, wait), times=2))
+    assert await csv.table_names_async() == []
+    assert [call.status for call in plane.calls] == [status, status, 200]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 421, 451, 501, 505, 511])
+async def test_a_gateways_page_that_will_not_pass(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, status: int
+) -> None:
+    plane.inject(Fault(call="list", answer=Page(status), times=None))
+    with pytest.raises(kumo_async.ServiceError) as caught:
+        await csv.table_names_async()
+    assert isinstance(caught.value, kumo_async.AuthenticationError) is (status == 401)
+    assert not isinstance(caught.value, kumo_async.ServiceUnavailableError)
+    assert (caught.value.status, caught.value.attempts, len(plane.calls)) == (status, 1, 1)

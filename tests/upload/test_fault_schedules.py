@@ -27,6 +27,8 @@ REFUSALS: list[Answer] = [
     Status(400),
     Status(403, "AccessDenied"),
     Status(404),
+    Status(409),
+    Status(410),
     Status(422),
     Status(307, headers={"Location": "http://127.0.0.1:1/"}),
     Status(401),
@@ -36,6 +38,9 @@ PASSING: list[Answer] = [
     Status(503, "SlowDown", headers={"Retry-After": "0"}),
     Status(429, headers={"Retry-After": "0"}),
     Status(408),
+    Status(425),
+    Status(520),
+    Status(529, headers={"Retry-After": "0"}),
     Status(500, after_effect=True),
     Status(504, after_effect=True),
     Disconnect(),
@@ -140,6 +145,8 @@ SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_s
 )
 @example("csv", MANY, WHOLE, [Fault(call="complete", answer=Disconnect(after_effect=True), times=None)], True)
 @example("csv", MANY, WHOLE, [Fault(call="delete", answer=Disconnect(after_effect=True), times=None)], True)
+@example("csv", MANY, WHOLE, [Fault(call="complete", answer=Status(400), times=None)], True)
+@example("csv", MANY, MANY, [Fault(call="delete", answer=Status(400), times=None, skip=1)], False)
 def test_a_table_of_many_partitions(
     files: Path,
     roots: Path,

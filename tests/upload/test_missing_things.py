@@ -2,135 +2,149 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, LocalDataPlane, Status
+from one_of_two import check_upload, ids, write
 
-WritesParquet = Callable[..., Path]
-
-ONE = kumo_async.UploadOptions(max_attempts=2)
-THREE = replace(ONE, partition_threshold=0, partition_size=400_000)
-FIVE = replace(ONE, partition_threshold=0, partition_size=250_000)
-
-
-@dataclass(frozen=True)
-class SaysMissing:
-    """What is not there is answered for with a status, and with a page or with the service's own words."""
-
-    status: int
-    page: bool = False
-
-    async def give(self, exchange: Exchange) -> web.Response:
-        response = await exchange.effect()
-        assert isinstance(response, web.Response)
-        said = json.loads(response.text or "null") or {}
-        if response.status == 200 and said.get("is_valid", True):
-            return response
-        if self.page:
-            return web.Response(status=self.status, text="<html>No such thing.</html>", content_type="text/html")
-        return web.json_response({"detail": "There is no such table."}, status=self.status)
+MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=30_000, max_attempts=2)
+FEWER = replace(MANY, partition_size=60_000)
+OLD, NEW = range(6_000), range(100_000, 103_000)
 
 
 @dataclass(frozen=True)
-class NotByName:
-    """Deleting the name of a table that has partitions is refused: there is no object of just that name."""
+class Missing:
+    """Do what is asked, and say of what is not there that it is not in another way than the protocol does."""
 
     status: int
+    text: str = '{"detail": "nope"}'
+    form: str = "application/json"
 
     async def give(self, exchange: Exchange) -> web.Response:
-        del exchange
-        return web.json_response({"detail": "There is no such object."}, status=self.status)
+        answer = await exchange.effect()
+        if answer.status == 404 or (answer.text and '"is_valid":false' in answer.text.replace(" ", "")):
+            text = self.text.replace("{name}", exchange.call.name or "")
+            return web.Response(status=self.status, text=text, content_type=self.form)
+        return answer
+
+
+PAGE = Missing(404, "<html>Not Found</html>", "text/html")
+ODD = [
+    Missing(404),
+    Missing(400),
+    Missing(400, '{"detail": "{name} does not exist (request 7f3a1)"}'),
+    Missing(422, '{"detail": [{"loc": ["body"], "msg": "no such thing"}]}'),
+    Missing(410, ""),
+    PAGE,
+]
+
+
+@pytest.fixture(params=[True, False], ids=["whole", "by partition"])
+async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LocalDataPlane]:
+    """A plane whose deletion of a table's name covers its partitions, or does not."""
+    async with LocalDataPlane(tmp_path / "plane", delete_removes_partitions=request.param) as plane:
+        yield plane
 
 
 @pytest.fixture
-def path(numbers: pa.Table, write_parquet: WritesParquet) -> Path:
-    return write_parquet(numbers, row_group_size=5_000)
+def connect(plane: LocalDataPlane) -> Callable[[str], kumo_async.FileUploadConnector]:
+    """Connectors to the plane."""
+    client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
+    return lambda file_type: kumo_async.FileUploadConnector(file_type, client=client)
 
 
-def rows(plane: LocalDataPlane) -> int:
-    return sum(pq.read_metadata(file).num_rows for file in plane.table_files("numbers", "parquet"))
-
-
-MISSING = [SaysMissing(404), SaysMissing(404, page=True), SaysMissing(400), SaysMissing(422), SaysMissing(410)]
-
-
-@pytest.mark.parametrize("missing", MISSING, ids=lambda value: f"{value.status}{' page' * value.page}")
-@pytest.mark.parametrize(("old", "new"), [(None, THREE), (ONE, THREE), (FIVE, THREE), (FIVE, ONE)])
-async def test_a_table_is_replaced_where_missing_things_are_refused(
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("calls", [("delete",), ("validate",), ("delete", "validate")], ids="+".join)
+async def test_a_partitioned_table_is_uploaded_and_replaced(
+    plane: LocalDataPlane,
+    connect: Callable[[str], kumo_async.FileUploadConnector],
     tmp_path: Path,
-    path: Path,
-    numbers: pa.Table,
-    missing: SaysMissing,
-    old: kumo_async.UploadOptions | None,
-    new: kumo_async.UploadOptions,
+    odd: Missing,
+    calls: tuple[str, ...],
 ) -> None:
-    async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:
-        connector = kumo_async.FileUploadConnector(
-            "parquet", client=kumo_async.KumoClient(plane.endpoint, plane.api_key)
-        )
-        plane.inject(Fault(call="validate", answer=missing, times=None))
-        plane.inject(Fault(call="delete", answer=missing, times=None))
-        assert await connector.has_table_async("numbers") is False
-        if old is not None:
-            await connector.upload_async("numbers", path, options=old)
-        report = await connector.upload_async("numbers", path, options=new)
-        assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
-        assert rows(plane) == numbers.num_rows
-        assert await connector.has_table_async("numbers") is True
-        await connector.delete_async("numbers")
-        assert plane.object_names("parquet") == []
+    for call in calls:
+        plane.inject(Fault(call=call, answer=odd, times=None))  # type: ignore[arg-type]
+    connector = connect("csv")
+    for number, (options, numbers) in enumerate([(MANY, OLD), (MANY, NEW), (None, OLD), (MANY, NEW)]):
+        path = write(tmp_path / f"{number}.csv", numbers)
+        assert await check_upload(plane, connector, path, options or kumo_async.UploadOptions(), numbers) is None
+    assert await connector.has_table_async("t")
+    assert not await connector.has_table_async("nobody")
+    await connector.delete_async("t")
+    assert not await connector.has_table_async("t")
+    assert plane.object_names("csv") == []
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """Refuse all, in the same words."""
+
+    status: int = 400
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        return web.json_response({"detail": f"No, not {exchange.call.name}."}, status=self.status)
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 409, 422])
+async def test_a_refusal_to_delete_what_is_there_stays_one(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
+) -> None:
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD))
+    plane.inject(Fault(call="delete", answer=Refusing(status), times=None))
+    error = await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), MANY, NEW)
+    assert isinstance(error, kumo_async.ServiceError)
+    assert error.status == status
+    assert plane.object_names("csv") == ["t"]
+
+
+async def test_nothing_more_is_asked_where_the_answers_are_plain(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+) -> None:
+    connector = connect("csv")
+    async with connector.client.connected() as connection:
+        control = connection.session.control
+        assert not await control.has_table(connector.name, "t")
+        assert not await control.delete_object(connector.name, "t")
+    assert [call.call for call in plane.calls] == ["validate", "delete"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])
 async def test_partitions_are_deleted_where_the_name_alone_cannot_be(
-    tmp_path: Path, path: Path, numbers: pa.Table, status: int
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
 ) -> None:
-    async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:
-        connector = kumo_async.FileUploadConnector(
-            "parquet", client=kumo_async.KumoClient(plane.endpoint, plane.api_key)
-        )
-        await connector.upload_async("numbers", path, options=FIVE)
-        plane.inject(Fault(call="delete", name="numbers", answer=NotByName(status), times=None))
-        await connector.upload_async("numbers", path, options=THREE)
-        assert rows(plane) == numbers.num_rows
-
-
-async def test_a_refusal_for_what_is_there_is_one(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
-) -> None:
-    await parquet.upload_async("numbers", path)
-    plane.inject(Fault(call="delete", answer=Status(409), times=None))
-    with pytest.raises(kumo_async.ServiceError, match="is still there"):
-        await parquet.upload_async("numbers", path, options=ONE)
-    assert plane.object_names("parquet") == ["numbers"]
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    plane.inject(Fault(call="delete", name="t", answer=Refusing(status), times=None))
+    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+    assert ids(plane, "t", "csv") == list(NEW)
 
 
 async def test_what_no_question_about_a_table_can_tell_is_an_error(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector]
 ) -> None:
-    page = SaysMissing(404, page=True)
-    plane.inject(Fault(call="validate", answer=page))
+    plane.inject(Fault(call="validate", answer=PAGE))
     plane.inject(Fault(call="list", answer=Status(404)))
     with pytest.raises(kumo_async.ServiceError):
-        await parquet.has_table_async("numbers")
+        await connect("csv").has_table_async("nobody")
 
 
 async def test_a_refused_deletion_is_not_believed_where_partitions_are_not_known_by_name(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, monkeypatch: pytest.MonkeyPatch
+    plane: LocalDataPlane,
+    connect: Callable[[str], kumo_async.FileUploadConnector],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
-    plane.inject(Fault(call="validate", name="*part_*", answer=NotByName(404), times=None))
+    plane.inject(Fault(call="validate", name="*part_*", answer=Refusing(404), times=None))
     plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
     plane.inject(Fault(call="delete", name="*part_0001*", answer=Status(400), times=None))
-    with pytest.raises(kumo_async.UploadError, match=r"must be deleted: numbers\.parquet/part_0001\.parquet"):
-        await parquet.upload_async("numbers", path, options=THREE)
-    assert plane.object_names("parquet") == ["numbers.parquet/part_0001.parquet"]
+    with pytest.raises(kumo_async.UploadError, match=r"must be deleted: t\.csv/part_0001\.csv"):
+        await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    assert plane.object_names("csv") == ["t.csv/part_0001.csv"]

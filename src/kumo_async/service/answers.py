@@ -1,7 +1,9 @@
 """What each answer of the service means: one pure function from what was seen to a verdict.
 
-S3's codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; which of them pass or ask for patience:
-https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py.
+S3's codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+Google's, over the same protocol: https://cloud.google.com/storage/docs/xml-api/reference-status
+Cloudflare R2's: https://developers.cloudflare.com/r2/api/error-codes/
+MinIO's: https://github.com/minio/minio/blob/master/cmd/api-errors.go
 """
 
 from __future__ import annotations
@@ -68,40 +70,49 @@ class Seen:
     expires: float | None = None
 
 
-#: 425 asks for the same once more: https://www.rfc-editor.org/rfc/rfc8470#section-5.2
+#: 425: https://www.rfc-editor.org/rfc/rfc8470#section-5.2
 _TRANSIENT_STATUS = frozenset({408, 425})
-#: Of those from 500 on, which mostly pass (as do a proxy's own, such as Cloudflare's 520 to 530), the ones that do not:
-#: not implemented, no such version of HTTP, a store that is full, a loop, a network that wants a login.
-_LASTING_STATUS = frozenset({501, 505, 507, 508, 511})
-#: 529 is what some proxies say for "overloaded".
-_THROTTLE_STATUS = frozenset({429, 503, 529})
+#: Whoever does not know a 5xx takes it for 500: https://www.rfc-editor.org/rfc/rfc9110#section-15; Cloudflare has 520
+#: to 530. But the same request will always be answered with these: not implemented, not this version of HTTP, log in to
+#: this network first (https://www.rfc-editor.org/rfc/rfc6585#section-6).
+_LASTING_STATUS = frozenset({501, 505, 511})
+#: 509 and 529 are nobody's standard: "bandwidth limit exceeded" and "overloaded".
+_THROTTLE_STATUS = frozenset({429, 503, 509, 529})
 _TRANSIENT_CODES = frozenset(
     {
-        "RequestTimeout",
-        "RequestTimeoutException",
         "BadDigest",
+        "ConditionalRequestConflict",
+        "CrcMismatch",
         "IncompleteBody",
         "InternalError",
         "OperationAborted",
-        "ConditionalRequestConflict",
-        "PriorRequestNotComplete",
+        "RequestTimeout",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
     }
 )
+#: The last ones are what AWS's SDKs take for throttling:
+#: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _THROTTLE_CODES = frozenset(
     {
-        "SlowDown",
+        "KMS.ThrottlingException",
+        "RateLimitExceeded",
         "ServiceUnavailable",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "TooManyRequests",
+        "BandwidthLimitExceeded",
+        "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "TooManyRequests",
-        "TooManyRequestsException",
+        "Throttling",
+        "ThrottlingException",
     }
 )
+_EXPIRED_CODES = frozenset({"ExpiredRequest", "ExpiredToken", "RequestExpired", "TokenRefreshRequired"})
+#: MinIO's words for a full disk: "delete a few objects to proceed".
+_LASTING_CODES = frozenset({"NotImplemented", "XMinioStorageFull"})
 _BREAKS = {
     Break.UNREACHED: Verdict.RETRY,
     Break.LOST: Verdict.RETRY,
@@ -126,7 +137,7 @@ def classify(seen: Seen) -> Verdict:
         return _BREAKS[seen.broken]
     if _asks_for_patience(seen):
         return Verdict.THROTTLE
-    if seen.code in _TRANSIENT_CODES or _passes(seen.status):
+    if _passes(seen):
         return Verdict.RETRY
     return _gone(seen) or _denied(seen)
 
@@ -142,12 +153,15 @@ def is_repeated(seen: Seen) -> bool:
     return verdict in (Verdict.RETRY, Verdict.THROTTLE) or (verdict is Verdict.UNKNOWN and seen.status != 404)
 
 
-def _passes(status: int | None) -> bool:
-    return status is not None and (status in _TRANSIENT_STATUS or (status >= 500 and status not in _LASTING_STATUS))
-
-
 def _asks_for_patience(seen: Seen) -> bool:
     return seen.code in _THROTTLE_CODES or seen.status in _THROTTLE_STATUS
+
+
+def _passes(seen: Seen) -> bool:
+    if seen.code in _TRANSIENT_CODES or seen.status in _TRANSIENT_STATUS:
+        return True
+    lasting = seen.status in _LASTING_STATUS or seen.code in _LASTING_CODES
+    return seen.status is not None and seen.status >= 500 and not lasting
 
 
 def _may_have_happened(seen: Seen) -> bool:
@@ -165,7 +179,7 @@ def _gone(seen: Seen) -> Verdict | None:
     if seen.code == "RequestTimeTooSkewed":
         return Verdict.SKEWED
     # Some stores refuse what has run out with 400, in words of their own.
-    if seen.code == "ExpiredToken" or ((seen.status == 403 or seen.code == "AccessDenied") and _expired(seen)):
+    if seen.code in _EXPIRED_CODES or ((seen.status == 403 or seen.code == "AccessDenied") and _expired(seen)):
         return Verdict.EXPIRED
     return Verdict.RESTART if seen.code == "NoSuchUpload" else None
 

@@ -127,24 +127,33 @@ class ControlPlane:
 
         A refusal may be how the service says that there is none, or have another reason; then the list tells.
         """
-        request = TableRequest(connector_id=connector, table_name=name)
-        try:
-            body = await self._post("source_tables/validate_table", request.to_json())
-        except ServiceError as error:
-            if error.status not in MAY_MEAN_NOT_THERE:
-                raise
-            return name in await self.list_tables(connector)
-        return bool(get_field(body, "is_valid", bool, "validate_table"))
+        found = await self._validate(connector, name)
+        if isinstance(found, bool):
+            return found
+        if name in await self.list_tables(connector):
+            raise found
+        return False
 
     async def shows_table(self, connector: str, name: str) -> bool:
         """Return whether anything of a table is there, known as a table or by its partitions alone.
 
         Some of that may be listed although no table is valid, or be valid a moment later than it is listed.
         """
-        if await self.has_table(connector, name):
+        if await self._validate(connector, name) is True:
             return True
         folder = f"{name}.{file_type_of(connector)}/"
         return any(found == name or found.startswith(folder) for found in await self.list_tables(connector))
+
+    async def _validate(self, connector: str, name: str) -> bool | ServiceError:
+        """Ask for a table; return the refusal where that may mean that there is none."""
+        request = TableRequest(connector_id=connector, table_name=name)
+        try:
+            body = await self._post("source_tables/validate_table", request.to_json())
+        except ServiceError as error:
+            if error.status not in MAY_MEAN_NOT_THERE:
+                raise
+            return error
+        return bool(get_field(body, "is_valid", bool, "validate_table"))
 
     async def table_data(self, connector: str, name: str, file_type: str, sample_rows: int) -> Mapping[str, Any]:
         """Return a table's columns and sample rows as the service gives them."""
