@@ -78,7 +78,7 @@ class Noting:
 def watch(plane: LocalDataPlane, disk: Disk) -> Noting:
     noting = Noting(disk, [])
     for call in ("delete", "complete"):
-        plane.inject(Fault(call=call, answer=noting, times=None))  # type: ignore[arg-type]
+        plane.inject(Fault(call=call, answer=noting, times=None))
     return noting
 
 
