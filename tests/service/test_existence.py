@@ -117,6 +117,18 @@ async def test_a_refusal_of_one_name_alone_is_not_that_it_is_missing(
     assert plane.object_names("csv") == before
 
 
+async def test_a_refusal_that_cannot_be_looked_into_is_given_as_it_is(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector]
+) -> None:
+    connector = connect("csv")
+    plane.inject(Fault(call="delete", name="t", answer=Refusing(), times=None))
+    plane.inject(Fault(call="delete", answer=Refusing(403), times=None))
+    async with connector.client.connected() as connection:
+        with pytest.raises(kumo_async.ServiceError, match="not t") as caught:
+            await connection.session.control.delete_object(connector.name, "t")
+    assert caught.value.status == 400
+
+
 async def test_nothing_more_is_asked_where_the_answers_are_plain(
     plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
 ) -> None:

@@ -120,7 +120,10 @@ class ControlPlane:
             # It is not known, so that the answer about a thing that surely is not there must tell.
             pass
         stranger = stranger_of(name, file_type_of(connector))
-        other = await self._refused_delete(connector, stranger)
+        try:
+            other = await self._refused_delete(connector, stranger)
+        except ServiceError:
+            return False
         return other is not None and is_alike(refusal, name, other.seen, stranger)
 
     async def _stands(self, connector: str, name: str) -> bool:
