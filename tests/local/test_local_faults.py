@@ -81,6 +81,14 @@ async def test_every_call_can_go_wrong(call: str, ask: Callable[[Client], Awaita
         assert (await ask(client)).status == 504
 
 
+@pytest.mark.parametrize("status", [420, 520, 529])
+async def test_a_status_need_not_be_one_that_python_knows(status: int) -> None:
+    async with running(faults=[Fault(call=call, answer=Status(status)) for call in ("list", "put_part")]) as client:
+        assert (await client.ask(LIST)).status == status
+        answer = await client.put(await client.start("users"), 1, b"x")
+        assert (answer.status, answer.code) == (status, f"Status{status}")
+
+
 def test_a_call_that_there_is_not_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no call 'put_prat'") as raised:
         Fault(call="put_prat", answer=Status(503))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,32 @@ async def test_a_file_that_changes_while_it_is_sent_makes_no_table(
     with pytest.raises(kumo_async.SourceChangedError, match="written to or replaced"):
         await parquet.upload_async("numbers", path, observer=Meddler())
     assert plane.object_names("parquet") == []
+
+
+def _write_and_hide_it(path: Path) -> None:
+    was = path.stat()
+    with path.open("r+b") as file:
+        file.write(path.read_bytes()[:1])
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("meddle", [_write_and_hide_it, lambda path: path.with_suffix(".link").hardlink_to(path)])
+async def test_a_file_whose_ctime_alone_changes_is_warned_about(
+    parquet: kumo_async.FileUploadConnector,
+    numbers: pa.Table,
+    write_parquet: WritesParquet,
+    meddle: Callable[[Path], object],
+) -> None:
+    path = write_parquet(numbers)
+
+    class Meddler:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.PartitionStored):
+                meddle(path)
+
+    report = await parquet.upload_async("numbers", path, observer=Meddler())
+    assert "sets the modification time back" in "".join(report.warnings)
+    assert (await parquet.upload_async("numbers", path)).warnings == ()
 
 
 async def test_a_file_that_is_cut_off_while_it_is_sent_makes_no_table(

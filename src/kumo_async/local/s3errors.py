@@ -55,6 +55,14 @@ _S3: Mapping[str, tuple[int, str]] = {
 _CODES = {403: "AccessDenied", 404: "NoSuchUpload", 500: "InternalError", 503: "SlowDown"}
 
 
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        # Gateways have some of their own, such as Cloudflare's 520.
+        return f"Status {status}"
+
+
 class Refused(Exception):  # noqa: N818 - not an error of the plane: it is the answer that a call gets
     """A call is answered with a refusal.
 
@@ -78,7 +86,7 @@ class Refused(Exception):  # noqa: N818 - not an error of the plane: it is the a
         usual_status, usual_words = _S3.get(code or "", (400, ""))
         self.status = status or usual_status
         self.code = code
-        self.message = message or usual_words or HTTPStatus(self.status).phrase
+        self.message = message or usual_words or _phrase(self.status)
         self.headers = dict(headers or {})
         self.details = dict(details or {})
         super().__init__(self.message)
@@ -91,7 +99,7 @@ def request_id() -> str:
 
 def xml_refusal(refused: Refused) -> web.Response:
     """Word a refusal as S3 does."""
-    code = refused.code or _CODES.get(refused.status) or HTTPStatus(refused.status).phrase.replace(" ", "")
+    code = refused.code or _CODES.get(refused.status) or _phrase(refused.status).replace(" ", "")
     answer_id = request_id()
     facts = {"Code": code, "Message": refused.message, **refused.details, "RequestId": answer_id}
     elements = "".join(f"<{tag}>{escape(value)}</{tag}>" for tag, value in facts.items())

@@ -103,12 +103,14 @@ class SourceFile:
         path: Where it was found.
         size: Its size in bytes when it was opened.
         status: All that the system told of it then.
+        restated: Whether the system says that something about it has changed since, but not its size nor its mtime.
     """
 
     def __init__(self, path: Path, descriptor: int, status: os.stat_result) -> None:
         self.path = str(path)
         self.size = status.st_size
         self.status = status
+        self.restated = False
         self._descriptor = descriptor
         self._identity = _Identity.of(status)
         # Also closes a file whose opening was cancelled while a thread was at it.
@@ -192,6 +194,8 @@ class SourceFile:
             raise self.changed("was moved or removed") from error
         if any(_Identity.of(status) != self._identity for status in now):
             raise self.changed("was written to or replaced")
+        # A new link or mode alone does that, so it is no reason to refuse; nor can a write hide from it.
+        self.restated = any(status.st_ctime_ns != self.status.st_ctime_ns for status in now)
 
     def changed(self, what: str) -> SourceChangedError:
         """Return the error to raise when the file turns out not to be what was planned."""

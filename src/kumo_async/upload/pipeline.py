@@ -164,6 +164,11 @@ def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) 
     # What a compressed file holds is known only now.
     sent = sum(receipt.size for receipt in receipts)
     warnings = [*source.warnings, *size_warnings(sent, plan.file_type, plan.partition_size, len(receipts))]
+    if source.file.restated:
+        warnings.append(
+            f"While {source.file.path} was being uploaded, its permissions, links or attributes changed, or something "
+            f"wrote to it that sets the modification time back. If the latter can be, upload it again."
+        )
     if journal.problem is not None:
         warnings.append(
             f"No journal of this upload could be kept, so that it could not have been resumed: {journal.problem}. "

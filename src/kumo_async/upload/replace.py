@@ -114,10 +114,17 @@ async def delete_if_there(control: ControlPlane, connector: str, name: str, on_r
     try:
         await control.delete_object(connector, name, on_retry)
     except ServiceError as error:
-        if error.status not in MAY_MEAN_NOT_THERE or await control.has_table(connector, name):
+        if error.status not in MAY_MEAN_NOT_THERE or await _may_be_there(control, connector, name):
             raise
         return False
     return True
+
+
+async def _may_be_there(control: ControlPlane, connector: str, name: str) -> bool:
+    try:
+        return await control.has_table(connector, name)
+    except ServiceError:
+        return True
 
 
 async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> None:
