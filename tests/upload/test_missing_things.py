@@ -148,3 +148,29 @@ async def test_a_refused_deletion_is_not_believed_where_partitions_are_not_known
     with pytest.raises(kumo_async.UploadError, match=r"must be deleted: t\.csv/part_0001\.csv"):
         await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
     assert plane.object_names("csv") == ["t.csv/part_0001.csv"]
+
+
+async def test_partitions_that_are_denied_for_a_moment_are_deleted_in_the_end(
+    plane: LocalDataPlane,
+    connect: Callable[[str], kumo_async.FileUploadConnector],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.replace._LAST_PARTITION", 100)
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    plane.inject(Fault(call="delete", answer=Status(404), times=2))
+    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+
+
+async def test_partitions_that_are_all_refused_are_all_still_there(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+) -> None:
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    before = plane.object_names("csv")
+    plane.inject(Fault(call="delete", answer=Refusing(), times=None))
+    error = await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW)
+    assert "is still there" in str(error)
+    assert plane.object_names("csv") == before
+    assert [found.state for found in await kumo_async.unfinished_uploads_async()] == ["sending"]

@@ -7,7 +7,8 @@ mean that there is no such thing, the service is asked whether it is there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -15,7 +16,6 @@ from ..errors import ServiceError
 from ..options import COMMIT_SECONDS
 from ..service.answers import AnswerError, Break, Verdict
 from ..service.control import MAY_MEAN_NOT_THERE, ControlPlane
-from ..service.retry import OnRetry
 from ..service.session import Session
 from .burst import in_a_burst
 from .plan import partition_name
@@ -42,17 +42,36 @@ class _Deletions:
 
     Attributes:
         open: Whether one may take effect later: its answer was lost, and another one did the work.
+        begun: Whether something of the table may be gone.
+        last: The highest number of a partition that the service knew.
+        denied: The numbers of those that it did not know.
     """
 
     control: ControlPlane
     connector: str
     open: bool = False
+    begun: bool = False
+    last: int = 0
+    denied: set[int] = field(default_factory=set)
 
-    async def delete(self, name: str) -> None:
-        await self.control.delete_object(self.connector, name, self._on_retry)
+    async def delete(self, name: str) -> bool:
+        try:
+            known = await self.control.delete_object(self.connector, name, self._on_retry)
+        except ServiceError as error:
+            self.begun |= _is_lost(error)
+            raise
+        self.begun |= known
+        return known
 
-    async def delete_if_there(self, name: str) -> None:
-        await delete_if_there(self.control, self.connector, name, self._on_retry)
+    async def delete_partition(self, name: str, number: int) -> None:
+        try:
+            if await self.delete(name):
+                self.last = max(self.last, number)
+            else:
+                self.denied.add(number)
+        except ServiceError as error:
+            if not await _means_not_there(error, self.control, self.connector, name):
+                raise
 
     def _on_retry(self, _: int, error: AnswerError) -> None:
         self.open |= error.verdict is Verdict.RETRY and error.seen.broken is not Break.UNREACHED
@@ -82,14 +101,17 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
         Whether a deletion may still take effect, and hit what comes next.
     """
     deletions = _Deletions(control, connector)
-    # Where this is refused, nothing has happened yet.
     await _delete_name(deletions, table, file_type)
     try:
-        for first in range(1, _LAST_PARTITION, _AT_ONCE):
-            if not await control.shows_table(connector, table):
-                return deletions.open
-            await _delete_partitions(deletions, table, file_type, range(first, first + _AT_ONCE))
+        if await _partitions_go(deletions, table, file_type, range(1, _LAST_PARTITION)):
+            return deletions.open
+        # Once more, since of a partition that was there the service may have said for a moment that it was not.
+        denied = [number for number in sorted(deletions.denied) if number <= deletions.last + _AT_ONCE]
+        if await _partitions_go(deletions, table, file_type, denied):
+            return deletions.open
     except ServiceError as error:
+        if not deletions.begun:
+            raise _refused(table, _THERE, error) from error
         raise HalfRemovedError(
             f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
             f"upload it again.",
@@ -99,32 +121,47 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
             attempts=error.attempts,
         ) from error
     raise HalfRemovedError(
-        f"The service still shows table {table!r} after everything that can belong to it was deleted. Delete it in "
-        f"Kumo, and try again.",
+        f"The service still shows table {table!r} after everything that can belong to it was deleted; some of its "
+        f"partitions may be gone. Delete it in Kumo, and try again.",
         table=table,
     )
 
 
-async def delete_if_there(control: ControlPlane, connector: str, name: str, on_retry: OnRetry | None = None) -> bool:
+async def delete_if_there(control: ControlPlane, connector: str, name: str) -> bool:
     """Delete an object; return False where the service refuses to, and does not know of it either.
 
     Raises:
         ServiceError: If it refuses otherwise.
     """
     try:
-        await control.delete_object(connector, name, on_retry)
+        await control.delete_object(connector, name)
     except ServiceError as error:
-        if error.status not in MAY_MEAN_NOT_THERE or await _may_be_there(control, connector, name):
+        if not await _means_not_there(error, control, connector, name):
             raise
         return False
     return True
 
 
-async def _may_be_there(control: ControlPlane, connector: str, name: str) -> bool:
+async def _means_not_there(error: ServiceError, control: ControlPlane, connector: str, name: str) -> bool:
+    """Return whether the refusal of a deletion means that there is nothing to delete."""
     try:
-        return await control.has_table(connector, name)
+        return error.status in MAY_MEAN_NOT_THERE and not await control.has_table(connector, name)
     except ServiceError:
-        return True
+        return False
+
+
+def _is_lost(error: ServiceError) -> bool:
+    return error.status is None or error.status == 408 or error.status >= 500
+
+
+def _refused(table: str, state: str, failure: ServiceError) -> ServiceError:
+    return ServiceError(
+        f"Table {table!r} could not be deleted, and {state}: {failure}",
+        table=table,
+        status=failure.status,
+        code=failure.code,
+        attempts=failure.attempts,
+    )
 
 
 async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> None:
@@ -139,19 +176,13 @@ async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> Non
         failure = error
     else:
         return
-    deletions.open |= failure.status is None or failure.status >= 500
+    deletions.open |= _is_lost(failure)
     control, connector = deletions.control, deletions.connector
     control.patience.renew()
     state = await _state(control, connector, table)
     may_go_on = failure.status in MAY_MEAN_NOT_THERE and state == _THERE
     if state is not None and not (may_go_on and await _has_partitions(control, connector, table, file_type)):
-        raise ServiceError(
-            f"Table {table!r} could not be deleted, and {state}: {failure}",
-            table=table,
-            status=failure.status,
-            code=failure.code,
-            attempts=failure.attempts,
-        ) from failure
+        raise _refused(table, state, failure) from failure
 
 
 async def _has_partitions(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
@@ -168,7 +199,16 @@ async def _state(control: ControlPlane, connector: str, table: str) -> str | Non
         return "whether it is still there is not known (look with has_table())"
 
 
-async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, numbers: range) -> None:
+async def _partitions_go(deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]) -> bool:
+    """Delete partitions, some at a time, until the table is gone; return whether it is."""
+    for first in range(0, len(numbers), _AT_ONCE):
+        if not await deletions.control.shows_table(deletions.connector, table):
+            return True
+        await _delete_partitions(deletions, table, file_type, numbers[first : first + _AT_ONCE])
+    return not await deletions.control.shows_table(deletions.connector, table)
+
+
+async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]) -> None:
     """Delete some partitions at once; a failure is raised when all of them have been answered.
 
     Raised before, it would cancel requests that the service may still carry out, on a table that came after.
@@ -177,7 +217,7 @@ async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, 
 
     async def delete(number: int) -> None:
         try:
-            await deletions.delete_if_there(partition_name(table, file_type, number))
+            await deletions.delete_partition(partition_name(table, file_type, number), number)
         except ServiceError as error:
             failures.append(error)
 
