@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kumo_async.formats import thrift
-from kumo_async.formats.parquet import MAGIC, Mover, with_tail
+from kumo_async.formats.parquet import MAGIC, with_tail
 from kumo_async.formats.parquet_footer import NUM_ROWS, ROW_GROUPS, Footer
+from kumo_async.formats.parquet_move import Mover
 from kumo_async.formats.parquet_retype import without_row_groups
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from ..formats.parquet import (
     MAGIC,
     Footer,
     ParquetError,
+    PartitionLayout,
     partition_footer,
     tail_length,
     verify_footer,
@@ -29,6 +30,7 @@ from .encode import UNIT_BYTES, Encoding, encoded_partitions
 from .encoding import encoding_of
 from .files import FileRange, Partition, SourceFile
 from .names import ColumnNames, accept_names
+from .page_indexes import read_page_indexes
 from .page_units import page_units
 from .spool import Spool
 from .stretches import Stretch, all_int96, has_int96, plan_stretches
@@ -119,7 +121,7 @@ class ParquetSource:
         self, stretch: Stretch, stretches: list[Stretch], size: int | None, workers: Workers
     ) -> AsyncGenerator[Partition, None]:
         if not stretch.encoded:
-            yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups))
+            yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups, size))
             return
         # Among partitions that are copied, timestamps stay what they are there.
         int96 = len(stretches) > 1 and all_int96(self._footer)
@@ -145,12 +147,21 @@ class ParquetSource:
             verify_footer(footer, self._footer.num_rows, self.columns)
         return Partition((FileRange(self.file, 0, self._footer.data_end), footer), self._footer.num_rows)
 
-    def _cut(self, row_groups: range) -> Partition:
+    def _cut(self, row_groups: range, size: int) -> Partition:
         with _refusing(self.file.path):
-            layout = partition_footer(self._footer, row_groups, self._new_names)
+            layout = self._layout(row_groups, size)
             verify_footer(layout.footer, layout.num_rows, self.columns)
         body = (FileRange(self.file, start, end - start) for start, end in layout.ranges)
-        return Partition((MAGIC, *body, layout.footer), layout.num_rows)
+        made = [layout.offset_indexes] if layout.offset_indexes else []
+        return Partition((MAGIC, *body, *made, layout.footer), layout.num_rows)
+
+    def _layout(self, row_groups: range, size: int) -> PartitionLayout:
+        if indexes := read_page_indexes(self.file, self._footer, row_groups):
+            layout = partition_footer(self._footer, row_groups, self._new_names, indexes)
+            # A row group that fills a partition alone may leave them no place.
+            if layout.size <= size:
+                return layout
+        return partition_footer(self._footer, row_groups, self._new_names)
 
 
 async def _check_magic(file: SourceFile) -> None:

@@ -1,0 +1,94 @@
+"""Page indexes as the tests read them: each page that they tell of is looked up, and its own header asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from parquet_edits import metas
+from parquet_files import load
+
+from kumo_async.formats import thrift
+from kumo_async.formats.parquet_columns import DATA_PAGE, column_range, page_index_places
+from kumo_async.formats.thrift import Struct
+
+_MANY = 1 << 20
+_COMPRESSED, _V1, _V2 = 3, 5, 8
+
+
+@dataclass(frozen=True)
+class Location:
+    """One page as an offset index tells of it, and its bytes."""
+
+    offset: int
+    size: int
+    first_row: int
+    page: bytes
+
+    @property
+    def header(self) -> tuple[Struct, int]:
+        """The fields of the page's own header, and where it ends."""
+        return thrift.scan(self.page)
+
+
+@dataclass(frozen=True)
+class ColumnPages:
+    """What the page indexes of one column of one row group say.
+
+    Attributes:
+        locations: Its pages; None where it has no offset index.
+        rest: The offset index without the positions of the pages.
+        values: The column index as it is stored; None where it has none.
+    """
+
+    locations: list[Location] | None
+    rest: bytes
+    values: bytes | None
+
+
+def pages_of(file: bytes) -> list[ColumnPages]:
+    """Read the page indexes of all columns of all row groups."""
+    footer = load(file)
+    found = []
+    for column, _ in metas(footer):
+        offsets, values = page_index_places(footer.data, column)
+        locations, rest = _locations(file, file[slice(*offsets)]) if offsets else (None, b"")
+        found.append(ColumnPages(locations, rest, file[slice(*values)] if values else None))
+    return found
+
+
+def _locations(file: bytes, index: bytes) -> tuple[list[Location], bytes]:
+    fields, end = thrift.scan(index)
+    assert end == len(index)
+    found, patches = [], []
+    for location in thrift.structs(index, fields, 1, _MANY):
+        offset, size, row = (thrift.integer(index, location, field) for field in (1, 2, 3))
+        found.append(Location(offset, size, row, file[offset : offset + size]))
+        patches.append((*location[1][2:], b"?"))
+    return found, thrift.splice(index, 0, end, patches)
+
+
+def check_pages(file: bytes) -> None:
+    """Check that every page that an index tells of is there, and has as many bytes and rows as it says."""
+    footer = load(file)
+    groups = [group for group in footer.row_groups for _ in footer.schema.paths]
+    for (_, meta), found, group in zip(metas(footer), pages_of(file), groups, strict=True):
+        if found.locations is None:
+            continue
+        _, end, _ = column_range(footer.data, meta)
+        assert found.locations[0].offset == thrift.integer(footer.data, meta, DATA_PAGE)
+        assert found.locations[-1].offset + found.locations[-1].size == end
+        for location, rows in zip(found.locations, _rows(found.locations, group.num_rows), strict=True):
+            fields, start = location.header
+            assert start + thrift.integer(location.page, fields, _COMPRESSED) == location.size
+            assert _V1 in fields or _V2 in fields
+            if _V2 in fields:
+                data_page, _ = thrift.scan(location.page, fields[_V2][2])
+                assert thrift.integer(location.page, data_page, 3) == rows
+
+
+def _rows(locations: list[Location], rows: int) -> Iterator[int]:
+    starts = [location.first_row for location in locations]
+    for start, end in zip(starts, [*starts[1:], rows], strict=True):
+        assert start <= end
+        yield end - start

@@ -1,0 +1,149 @@
+"""Page indexes in partitions: as right as in the source, used by a reader, and left out wherever they lie."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from datafusion import SessionConfig, SessionContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from index_files import ColumnPages, check_pages, pages_of
+from parquet_files import assemble, cut, flat_columns, load, nested_columns, page_indexes, read, table_of, write
+
+from kumo_async.formats import parquet_columns as ids
+from kumo_async.formats import parquet_move, parquet_page_index
+from kumo_async.formats.names import clean_names
+from kumo_async.formats.parquet import partition_footer
+
+relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+
+SOURCE = write(
+    table_of(["int", "list", "text"], 120),
+    row_group_size=40,
+    write_page_index=True,
+    use_dictionary=False,
+    data_page_size=64,
+    write_batch_size=8,
+)
+COLUMNS = 3
+GROUPS = 3
+OFFSET_INDEX, COLUMN_INDEX = (ids.OFFSET_INDEX, ids.OFFSET_INDEX_LENGTH), (ids.COLUMN_INDEX, ids.COLUMN_INDEX_LENGTH)
+
+
+def contents(found: ColumnPages) -> tuple[Any, ...]:
+    """All that page indexes say of a column, save where its pages are, and the pages themselves."""
+    pages = [(location.size, location.first_row, location.page) for location in found.locations or []]
+    return pages, found.rest, found.values
+
+
+def same_rows(parts: list[bytes], source: bytes = SOURCE) -> bool:
+    return bool(pa.concat_tables(map(read, parts)).combine_chunks().equals(read(source).combine_chunks()))
+
+
+@relaxed
+@given(
+    st.lists(st.sampled_from([*flat_columns, *nested_columns]), min_size=1, max_size=4),
+    st.integers(1, 150),
+    st.fixed_dictionaries(
+        {
+            "row_group_size": st.integers(1, 60),
+            "data_page_size": st.sampled_from([1, 64, 1 << 20]),
+            "write_batch_size": st.sampled_from([1, 7, 1024]),
+            "data_page_version": st.sampled_from(["1.0", "2.0"]),
+            "compression": st.sampled_from(["none", "snappy"]),
+            "use_dictionary": st.booleans(),
+            "write_statistics": st.booleans(),
+        }
+    ),
+    st.integers(1, 40_000),
+    st.booleans(),
+)
+def test_the_indexes_of_partitions_are_those_of_the_source(
+    kinds: list[str], rows: int, options: dict[str, Any], target: int, renamed: bool
+) -> None:
+    source = write(table_of(kinds, rows), write_page_index=True, **options)
+    names = clean_names(load(source).columns) if renamed else None
+    parts = cut(source, target, names)
+    expected = list(map(contents, pages_of(source)))
+    assert all(pages for pages, _, _ in expected)
+    assert [contents(found) for part in parts for found in pages_of(part)] == expected
+    for part in parts:
+        check_pages(part)
+
+
+def test_few_ranges_are_copied() -> None:
+    footer = load(SOURCE)
+    layout = partition_footer(footer, range(1, 3), None, page_indexes(SOURCE, footer, range(1, 3)))
+    # Writers put the column indexes of all row groups behind the last one.
+    assert len(layout.ranges) == 2
+    assert layout.offset_indexes
+    assert layout.size == len(assemble(SOURCE, layout))
+
+
+def test_the_usual_index_and_the_general_one_are_moved_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(table_of([*flat_columns, *nested_columns], 90), row_group_size=9, write_page_index=True)
+    usual = cut(source, 30_000)
+    matched = []
+    for name in ("_match_one_location", "_match_one_column_index"):
+        match = getattr(parquet_page_index, name)
+        monkeypatch.setattr(parquet_page_index, name, lambda data, match=match: matched.append(match(data)))
+    assert cut(source, 30_000) == usual
+    assert sum(found is not None for found in matched) > len(matched) / 2
+
+
+# A reader that believes page indexes
+
+
+def query(file: bytes, folder: Path, low: int, high: int) -> tuple[pa.Table, tuple[int, int]]:
+    """Ask DataFusion for a few rows; gives them, and how many pages it knew of and read."""
+    path = folder / "queried.parquet"
+    path.write_bytes(file)
+    options = {"execution.parquet.enable_page_index", "execution.parquet.pushdown_filters"}
+    config = SessionConfig({f"datafusion.{option}": "true" for option in options}).with_target_partitions(1)
+    context = SessionContext(config)
+    context.register_parquet("t", str(path))
+    sql = f"select * from t where id between {low} and {high}"
+    rows = context.sql(sql).to_arrow_table()
+    (plan,) = context.sql(f"explain analyze {sql}").to_pydict()["plan"]
+    pruned = re.search(r"page_index_pages_pruned=(\d+) total → (\d+) matched", plan)
+    return rows, (int(pruned[1]), int(pruned[2])) if pruned else (0, 0)
+
+
+def queried_table() -> pa.Table:
+    ids, words = np.arange(3_000), [f"text {n}" for n in range(3_000)]
+    return pa.table({"id": ids, "word": words, "list": [[n] * (n % 3) for n in range(3_000)]})
+
+
+def test_a_reader_finds_its_rows_by_the_indexes_of_partitions(tmp_path: Path) -> None:
+    table = queried_table()
+    source = write(table, row_group_size=1_000, write_page_index=True, data_page_size=400, write_batch_size=20)
+    parts = cut(source, 70_000)
+    assert len(parts) == 2
+    found = []
+    for part in parts:
+        rows, (pages, looked_at) = query(part, tmp_path, 1_995, 2_004)
+        assert 0 < looked_at < pages / 4
+        found.append(rows)
+    expected = table.filter(pc.and_(pc.greater_equal(table["id"], 1_995), pc.less_equal(table["id"], 2_004)))
+    assert pa.concat_tables(found).to_pylist() == expected.to_pylist()
+
+
+def test_that_reader_believes_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above shows is worth something: the same reader fails over pages that are a byte further on."""
+    moved = parquet_page_index.moved_offset_index
+    monkeypatch.setattr(
+        parquet_move, "moved_offset_index", lambda data, pages, shift, left: moved(data, pages, shift - 1, left)
+    )
+    source = write(
+        queried_table(), row_group_size=1_000, write_page_index=True, data_page_size=400, write_batch_size=20
+    )
+    (wrong,) = cut(source, 1 << 20)
+    assert same_rows([wrong], source)
+    with pytest.raises(Exception, match=r"(?i)parquet|eof|thrift|external"):
+        query(wrong, tmp_path, 1_995, 2_004)
