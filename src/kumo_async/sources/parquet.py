@@ -22,8 +22,9 @@ from ..formats.parquet import (
     verify_footer,
     whole_footer,
 )
+from ..formats.types import ColumnType
 from ..options import UploadOptions
-from .accept import AcceptedTypes, accept_types, check_uint64
+from .accept import AcceptedTypes, accept_types, decide_types, refuse_misfits
 from .check import PageCheck
 from .decode import ParquetPages
 from .encode import UNIT_BYTES, Encoding, encoded_partitions
@@ -82,8 +83,9 @@ class ParquetSource:
             length = tail_length(await file.read(file.size - tail, tail), file.size)
             start = file.size - _TAIL - length
             data = await file.read(start, length)
-            footer, names, types = await to_thread.run_sync(_look, file, data, start, options)
-            await check_uint64(file, footer, names, types.columns, options)
+            footer, columns = await to_thread.run_sync(_look, file, data, start, options)
+            columns = await refuse_misfits(file, footer, columns, options)
+            names, types = await to_thread.run_sync(_accept, file.path, footer, columns)
         return cls(file, footer, names, types, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
@@ -177,21 +179,24 @@ async def _check_magic(file: SourceFile) -> None:
     raise SourceError(f"{file.path} is not a Parquet file that can be uploaded: {advice}", path=file.path)
 
 
-def _look(
-    file: SourceFile, data: bytes, start: int, options: UploadOptions
-) -> tuple[Footer, ColumnNames, AcceptedTypes]:
+def _look(file: SourceFile, data: bytes, start: int, options: UploadOptions) -> tuple[Footer, list[ColumnType]]:
     footer = Footer.parse(data, start)
-    problems: list[SourceError] = []
-    with _collecting(problems):
-        names = accept_names(file.path, footer.columns)
     if footer.columns and not footer.num_rows:
         raise SourceError(f"{file.path} has no rows; a table needs at least one.", path=file.path)
+    return footer, decide_types(footer, options)
+
+
+def _accept(path: str, footer: Footer, columns: list[ColumnType]) -> tuple[ColumnNames, AcceptedTypes]:
+    problems: list[SourceError] = []
     with _collecting(problems):
-        types = accept_types(file.path, footer, options)
+        names = accept_names(path, footer.columns)
+    with _collecting(problems):
+        types = accept_types(path, footer, columns)
     if problems:
         # All that is wrong with the columns is said at once.
-        raise SourceError("\n".join(map(str, problems)), path=file.path) from problems[0]
-    return footer, names, types
+        refused = tuple(column for problem in problems for column in problem.columns or ())
+        raise SourceError("\n".join(map(str, problems)), path=path, columns=refused or None) from problems[0]
+    return names, types
 
 
 @contextmanager
