@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
+from datafusion import SessionConfig, SessionContext
 from parquet_edits import metas
 from parquet_files import load
 
@@ -92,3 +96,18 @@ def _rows(locations: list[Location], rows: int) -> Iterator[int]:
     for start, end in zip(starts, [*starts[1:], rows], strict=True):
         assert start <= end
         yield end - start
+
+
+def query(file: bytes, folder: Path, low: int, high: int) -> tuple[pa.Table, tuple[int, int]]:
+    """Ask DataFusion for a few rows; gives them, and how many pages it knew of and read."""
+    path = folder / "queried.parquet"
+    path.write_bytes(file)
+    options = {"execution.parquet.enable_page_index", "execution.parquet.pushdown_filters"}
+    config = SessionConfig({f"datafusion.{option}": "true" for option in options}).with_target_partitions(1)
+    context = SessionContext(config)
+    context.register_parquet("t", str(path))
+    sql = f"select * from t where id between {low} and {high}"
+    rows = context.sql(sql).to_arrow_table()
+    (plan,) = context.sql(f"explain analyze {sql}").to_pydict()["plan"]
+    pruned = re.search(r"page_index_pages_pruned=(\d+) total → (\d+) matched", plan)
+    return rows, (int(pruned[1]), int(pruned[2])) if pruned else (0, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from datafusion import SessionConfig, SessionContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_files import ColumnPages, check_pages, pages_of
+from index_files import ColumnPages, check_pages, pages_of, query
 from parquet_files import assemble, cut, flat_columns, load, nested_columns, page_indexes, read, table_of, write
 
 from kumo_async.formats import parquet_columns as ids
-from kumo_async.formats import parquet_move, parquet_page_index
+from kumo_async.formats import parquet_page_index
 from kumo_async.formats.names import clean_names
 from kumo_async.formats.parquet import partition_footer
 
@@ -100,21 +98,6 @@ def test_the_usual_index_and_the_general_one_are_moved_alike(monkeypatch: pytest
 # A reader that believes page indexes
 
 
-def query(file: bytes, folder: Path, low: int, high: int) -> tuple[pa.Table, tuple[int, int]]:
-    """Ask DataFusion for a few rows; gives them, and how many pages it knew of and read."""
-    path = folder / "queried.parquet"
-    path.write_bytes(file)
-    options = {"execution.parquet.enable_page_index", "execution.parquet.pushdown_filters"}
-    config = SessionConfig({f"datafusion.{option}": "true" for option in options}).with_target_partitions(1)
-    context = SessionContext(config)
-    context.register_parquet("t", str(path))
-    sql = f"select * from t where id between {low} and {high}"
-    rows = context.sql(sql).to_arrow_table()
-    (plan,) = context.sql(f"explain analyze {sql}").to_pydict()["plan"]
-    pruned = re.search(r"page_index_pages_pruned=(\d+) total → (\d+) matched", plan)
-    return rows, (int(pruned[1]), int(pruned[2])) if pruned else (0, 0)
-
-
 def queried_table() -> pa.Table:
     ids, words = np.arange(3_000), [f"text {n}" for n in range(3_000)]
     return pa.table({"id": ids, "word": words, "list": [[n] * (n % 3) for n in range(3_000)]})
@@ -138,7 +121,7 @@ def test_that_reader_believes_the_index(tmp_path: Path, monkeypatch: pytest.Monk
     """What the test above shows is worth something: the same reader fails over pages that are a byte further on."""
     moved = parquet_page_index.moved_offset_index
     monkeypatch.setattr(
-        parquet_move, "moved_offset_index", lambda data, pages, shift, left: moved(data, pages, shift - 1, left)
+        parquet_page_index, "moved_offset_index", lambda data, pages, shift, left: moved(data, pages, shift - 1, left)
     )
     source = write(
         queried_table(), row_group_size=1_000, write_page_index=True, data_page_size=400, write_batch_size=20

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from index_files import check_pages, pages_of
+from index_files import check_pages, pages_of, query
 from parquet_files import load, write
 from parquet_uploads import joined, small
 
@@ -38,6 +38,39 @@ async def test_indexes_arrive_with_their_row_groups(plane: LocalDataPlane, parqu
     for part in parts:
         check_pages(part)
     assert joined(files)["a_b"].to_pylist() == TABLE["a b"].to_pylist()
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("row_group_size", [4_000, 150_000])
+async def test_encoded_partitions_have_indexes_as_their_source_has(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path, indexed: bool, row_group_size: int
+) -> None:
+    columns = {"id": np.arange(300_000), "value": np.random.default_rng(1).random(300_000)}
+    table = pa.table(columns | {"count": pa.array(columns["id"] % 1_000, pa.uint32())})
+    path = tmp_path / "t.parquet"
+    path.write_bytes(write(table, row_group_size=row_group_size, write_page_index=indexed))
+    await parquet.upload_async("t", path, options=small(2 << 20))
+    files = plane.table_files("t", "parquet")
+    parts = [file.read_bytes() for file in files]
+    assert len(parts) > 2
+    assert max(map(len, parts)) <= 2 << 20
+    found = [column for part in parts for column in pages_of(part)]
+    assert {column.locations is not None for column in found} == {indexed}
+    assert {column.values is not None for column in found} == {indexed}
+    for part in parts:
+        check_pages(part)
+        # All that is not said anew is copied, and nothing else.
+        footer = load(part)
+        said = [
+            *page_index_ranges(footer.row_groups),
+            *(place for group in footer.row_groups for place in group.ranges),
+        ]
+        assert sum(end - start for start, end in said) == footer.data_end - 4
+    assert joined(files)["id"].to_pylist() == table["id"].to_pylist()
+    if indexed:
+        rows, (pages, looked_at) = query(parts[0], tmp_path, 1_000, 1_009)
+        assert rows["count"].to_pylist() == [*range(10)]
+        assert looked_at < pages or row_group_size == 4_000
 
 
 async def sizes(path: Path, size: int) -> list[tuple[int, bool]]:

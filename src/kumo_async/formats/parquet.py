@@ -24,7 +24,7 @@ from kumo_async.formats.arrow_errors import arrow_errors
 from kumo_async.formats.parquet_columns import Range, read_row_group
 from kumo_async.formats.parquet_footer import ENCRYPTED_MAGIC, MAGIC, MAX_FOOTER_BYTES, Footer, tail_length
 from kumo_async.formats.parquet_move import Mover
-from kumo_async.formats.parquet_page_index import PageIndexes, page_index_ranges
+from kumo_async.formats.parquet_page_index import IndexMover, NewOffsetIndexes, PageIndexes, page_index_ranges
 from kumo_async.formats.parquet_rename import Renames
 from kumo_async.formats.parquet_row_groups import RowGroup, joined
 from kumo_async.formats.parquet_schema import ParquetError, SchemaElement
@@ -171,7 +171,8 @@ def _laid_out(
         sorted(piece for group in groups for piece in (*group.ranges, *group.blooms, *group.column_indexes))
     )
     rows = sum(group.num_rows for group in groups)
-    mover = Mover(footer, ranges, renames.paths, len(MAGIC), indexes)
+    made = NewOffsetIndexes(len(MAGIC) + sum(end - start for start, end in ranges))
+    mover = Mover(footer, ranges, renames.paths, len(MAGIC), IndexMover(indexes, made) if indexes else None)
     described = [mover.moved(ordinal, group) for ordinal, group in enumerate(groups)]
     values = {
         parquet_footer.NUM_ROWS: thrift.write_integer(rows),
@@ -179,9 +180,8 @@ def _laid_out(
     }
     patches = sorted([*renames.patches, *thrift.changes(footer.fields, values)])
     new = with_tail(thrift.splice(footer.data, 0, len(footer.data), patches))
-    made = b"".join(mover.made)
-    size = len(MAGIC) + sum(end - start for start, end in ranges) + len(made) + len(new)
-    return PartitionLayout(tuple(ranges), made, new, rows, size), mover.unsound
+    size = len(MAGIC) + sum(end - start for start, end in ranges) + len(made.joined()) + len(new)
+    return PartitionLayout(tuple(ranges), made.joined(), new, rows, size), mover.unsound
 
 
 def whole_footer(footer: Footer, names: Sequence[str]) -> bytes:

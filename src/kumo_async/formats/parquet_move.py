@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, page_index_places, read_row_group
-from kumo_async.formats.parquet_page_index import PageIndexes, Pages, index_allowance, moved_offset_index, page_count
+from kumo_async.formats.parquet_page_index import IndexMover, Pages
 from kumo_async.formats.thrift import Patch, Struct, ThriftError
 
 if TYPE_CHECKING:
@@ -30,10 +30,9 @@ class Mover:
         ranges: The ranges, in ascending order.
         paths: New paths of columns by their position.
         position: Where the first range comes to lie.
-        indexes: The page indexes of the row groups, to be kept where they are sound; None for none.
+        indexes: Moves the page indexes of the row groups where they are sound; None to keep none.
 
     Attributes:
-        made: The new offset indexes, to be put behind the ranges.
         unsound: Where row groups are described whose page indexes were not kept, although they were there.
     """
 
@@ -43,9 +42,8 @@ class Mover:
         ranges: Sequence[Range],
         paths: dict[int, bytes],
         position: int,
-        indexes: PageIndexes | None = None,
+        indexes: IndexMover | None = None,
     ) -> None:
-        self.made: list[bytes] = []
         self.unsound: set[int] = set()
         self._data = footer.data
         self._keep_blooms = footer.keep_blooms
@@ -53,8 +51,6 @@ class Mover:
         self._starts = [start for start, _ in ranges]
         self._shifts = list(_shifts(ranges, position))
         self._indexes = indexes
-        self._allowance = index_allowance()
-        self._made_to = position + sum(end - start for start, end in ranges)
 
     def moved(self, ordinal: int, group: RowGroup) -> bytes:
         """Describe a row group, which all lies in the ranges, as the one with this number in the new file."""
@@ -76,13 +72,15 @@ class Mover:
 
     def _patches(self, group: RowGroup, raw: RawRowGroup) -> list[Patch]:
         if self._indexes is not None and group.offset_indexes:
+            made = len(self._indexes.made)
             try:
                 return self._column_patches(raw, self._indexes, group.num_rows)
             except ThriftError:
+                self._indexes.made.forget(made)
                 self.unsound.add(group.described_at)
         return self._column_patches(raw)
 
-    def _column_patches(self, raw: RawRowGroup, indexes: PageIndexes | None = None, rows: int = 0) -> list[Patch]:
+    def _column_patches(self, raw: RawRowGroup, indexes: IndexMover | None = None, rows: int = 0) -> list[Patch]:
         patches: list[Patch] = []
         for leaf, (column, meta) in enumerate(zip(raw.columns, raw.metas, strict=True)):
             start, end, _ = column_range(self._data, meta)
@@ -124,24 +122,20 @@ class Mover:
             return {offset: self._at(thrift.integer(self._data, meta, offset))}
         return {offset: None, length: None}
 
-    def _index_values(self, indexes: PageIndexes, column: Struct, pages: Pages, shift: int) -> dict[int, bytes | None]:
-        """Make the new offset index, and say where both indexes of a column come to lie."""
+    def _index_values(self, indexes: IndexMover, column: Struct, pages: Pages, shift: int) -> dict[int, bytes | None]:
+        """Say where both indexes of a column come to lie."""
         offsets, values = page_index_places(self._data, column)
         if offsets is None:
             return {}
-        made, count = moved_offset_index(indexes.at(offsets), pages, shift, self._allowance)
-        kept: dict[int, bytes | None] = {
-            ids.OFFSET_INDEX: thrift.write_integer(self._made_to),
-            ids.OFFSET_INDEX_LENGTH: thrift.write_integer(len(made)),
+        start, end = indexes.move(offsets, values, pages, shift)
+        places: dict[int, bytes | None] = {
+            ids.OFFSET_INDEX: thrift.write_integer(start),
+            ids.OFFSET_INDEX_LENGTH: thrift.write_integer(end - start),
         }
-        self.made.append(made)
-        self._made_to += len(made)
         if values is not None:
-            if page_count(indexes.at(values), self._allowance) != count:
-                raise ThriftError("The two indexes of a column are not about as many pages.")
-            kept[ids.COLUMN_INDEX] = self._at(values[0])
-            kept[ids.COLUMN_INDEX_LENGTH] = thrift.write_integer(values[1] - values[0])
-        return kept
+            places[ids.COLUMN_INDEX] = self._at(values[0])
+            places[ids.COLUMN_INDEX_LENGTH] = thrift.write_integer(values[1] - values[0])
+        return places
 
 
 _PAGE_OFFSETS = (ids.DATA_PAGE, ids.INDEX_PAGE, ids.DICTIONARY_PAGE)

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_PAGE_INDEX_BYTES",
+    "IndexMover",
+    "NewOffsetIndexes",
     "PageIndexes",
     "Pages",
-    "index_allowance",
     "moved_offset_index",
     "page_count",
     "page_index_ranges",
@@ -106,9 +107,62 @@ class Pages(NamedTuple):
     rows: int
 
 
-def index_allowance() -> Allowance:
-    """Return how many values may be walked over in the page indexes of one partition."""
-    return Allowance(_VALUES_PER_PAGE * MAX_PAGES)
+class NewOffsetIndexes:
+    """The offset indexes of a new file, one behind another from `position` on."""
+
+    def __init__(self, position: int) -> None:
+        self._made: list[bytes] = []
+        self._end = position
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def add(self, index: bytes) -> Range:
+        """Put one more behind the others, and say where it lies."""
+        start = self._end
+        self._made.append(index)
+        self._end += len(index)
+        return start, self._end
+
+    def forget(self, kept: int) -> None:
+        """Take back all but the first ones."""
+        self._end -= sum(map(len, self._made[kept:]))
+        del self._made[kept:]
+
+    def joined(self) -> bytes:
+        """Return all of them."""
+        return b"".join(self._made)
+
+
+class IndexMover:
+    """Moves the page indexes of some row groups to a new file.
+
+    Args:
+        read: The indexes of those row groups.
+        made: Takes the new offset indexes.
+    """
+
+    def __init__(self, read: PageIndexes, made: NewOffsetIndexes) -> None:
+        self.made = made
+        self._read = read
+        self._allowance = Allowance(_VALUES_PER_PAGE * MAX_PAGES)
+
+    def move(self, offsets: Range, values: Range | None, pages: Pages, shift: int) -> Range:
+        """Write the offset index of a column anew, and return its new place.
+
+        Args:
+            offsets: Where the offset index is in the source.
+            values: Where the column index is, if there is one.
+            pages: What both have to agree with.
+            shift: By how many bytes the pages move towards the beginning of the file.
+
+        Raises:
+            ThriftError: One of them is damaged, or they contradict the footer or each other.
+        """
+        index, count = moved_offset_index(self._read.at(offsets), pages, shift, self._allowance)
+        if values is not None and page_count(self._read.at(values), self._allowance) != count:
+            raise ThriftError("The two indexes of a column are not about as many pages.")
+        return self.made.add(index)
 
 
 def moved_offset_index(data: bytes, pages: Pages, shift: int, allowance: Allowance) -> tuple[bytes, int]:
@@ -129,7 +183,7 @@ def moved_offset_index(data: bytes, pages: Pages, shift: int, allowance: Allowan
     Example:
         >>> location = bytes([0x16, 0xC8, 0x01, 0x15, 0x14, 0x16, 0x00, 0x00])     # byte 100, 10 bytes, from row 0
         >>> index = bytes([0x19, 0x1C, *location, 0x00])
-        >>> moved, count = moved_offset_index(index, Pages(100, 110, 5), 96, index_allowance())
+        >>> moved, count = moved_offset_index(index, Pages(100, 110, 5), 96, Allowance())
         >>> moved.hex(), count
         ('191c1608151416000000', 1)
     """
