@@ -32,9 +32,6 @@ COLUMNS = GROUPS = 3
 LIAR = COLUMNS + 1
 """The column whose indexes are changed: the second one of the second row group."""
 
-OFFSET_INDEX = (ids.OFFSET_INDEX, ids.OFFSET_INDEX_LENGTH)
-COLUMN_INDEX = (ids.COLUMN_INDEX, ids.COLUMN_INDEX_LENGTH)
-
 
 def with_places(source: bytes, *places: tuple[int, int, int], column: int = LIAR) -> bytes:
     """Have the footer say that an index of a column lies elsewhere: its field, where it starts and how long it is."""

@@ -9,15 +9,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from datafusion import ParquetWriterOptions, SessionContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index_files import ColumnPages, check_pages, pages_of, query
-from parquet_files import assemble, cut, flat_columns, load, nested_columns, page_indexes, read, table_of, write
+from parquet_files import (
+    assemble,
+    cut,
+    flat_columns,
+    load,
+    nested_columns,
+    page_indexes,
+    read,
+    table_of,
+    write,
+    write_with_polars,
+)
 
-from kumo_async.formats import parquet_columns as ids
-from kumo_async.formats import parquet_page_index
+from kumo_async.formats import parquet_page_index, thrift
 from kumo_async.formats.names import clean_names
 from kumo_async.formats.parquet import partition_footer
+from kumo_async.formats.parquet_footer import ROW_GROUPS
+from kumo_async.formats.parquet_move import Mover
+from kumo_async.formats.parquet_page_index import IndexMover, NewOffsetIndexes
 
 relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -29,9 +43,6 @@ SOURCE = write(
     data_page_size=64,
     write_batch_size=8,
 )
-COLUMNS = 3
-GROUPS = 3
-OFFSET_INDEX, COLUMN_INDEX = (ids.OFFSET_INDEX, ids.OFFSET_INDEX_LENGTH), (ids.COLUMN_INDEX, ids.COLUMN_INDEX_LENGTH)
 
 
 def contents(found: ColumnPages) -> tuple[Any, ...]:
@@ -73,6 +84,69 @@ def test_the_indexes_of_partitions_are_those_of_the_source(
     assert [contents(found) for part in parts for found in pages_of(part)] == expected
     for part in parts:
         check_pages(part)
+
+
+def write_with_datafusion(table: pa.Table, folder: Path) -> bytes:
+    """Write with DataFusion, and so with Rust's library for Parquet, which cuts long values in column indexes off."""
+    options = ParquetWriterOptions(
+        max_row_group_size=1_000,
+        data_pagesize_limit=512,
+        write_batch_size=50,
+        data_page_row_count_limit=100,
+        bloom_filter_on_write=True,
+    )
+    context = SessionContext()
+    context.register_record_batches("t", [table.to_batches()])
+    path = folder / "written.parquet"
+    context.table("t").write_parquet_with_options(path, options)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("writer", ["datafusion", "polars"])
+def test_other_writers_indexes_are_kept(writer: str, tmp_path: Path) -> None:
+    table = table_of([kind for kind in flat_columns if kind != "nulls"], 3_000)
+    source = write_with_polars(table, 500) if writer == "polars" else write_with_datafusion(table, tmp_path)
+    parts = cut(source, len(source) // 3)
+    assert len(parts) > 2
+    expected = list(map(contents, pages_of(source)))
+    assert all(pages and values for pages, _, values in expected)
+    assert [contents(found) for part in parts for found in pages_of(part)] == expected
+    for part in parts:
+        check_pages(part)
+    assert same_rows(parts, source)
+
+
+def with_indexes_between(source: bytes) -> bytes:
+    """Write a file whose page indexes lie behind each row group, instead of all of them behind the last one."""
+    footer = load(source)
+    body, described = [b"PAR1"], []
+    for number, group in enumerate(footer.row_groups):
+        position = sum(map(len, body))
+        ranges = sorted([*group.ranges, *group.column_indexes])
+        body += (source[start:end] for start, end in ranges)
+        made = NewOffsetIndexes(sum(map(len, body)))
+        mover = IndexMover(page_indexes(source, footer, range(number, number + 1)), made)
+        described.append(Mover(footer, ranges, {}, position, mover).moved(number, group))
+        body.append(made.joined())
+    values = {ROW_GROUPS: thrift.write_list(thrift.STRUCT, described)}
+    new = thrift.splice(footer.data, 0, len(footer.data), thrift.changes(footer.fields, values))
+    return b"".join([*body, new, len(new).to_bytes(4, "little"), b"PAR1"])
+
+
+@pytest.mark.parametrize("target", [1, 6_000, 1 << 30])
+def test_indexes_between_row_groups_are_kept(target: int) -> None:
+    source = with_indexes_between(SOURCE)
+    check_pages(source)
+    footer = load(source)
+    # The indexes are so small that they would count as gaps, and be copied along, if nobody claimed them.
+    assert all(len(group.ranges) == len(group.offset_indexes) == 1 for group in footer.row_groups)
+    assert footer.row_groups[0].end < footer.row_groups[1].first
+    parts = cut(source, target)
+    expected = list(map(contents, pages_of(SOURCE)))
+    assert [contents(found) for part in parts for found in pages_of(part)] == expected
+    for part in parts:
+        check_pages(part)
+    assert same_rows(parts)
 
 
 def test_few_ranges_are_copied() -> None:
