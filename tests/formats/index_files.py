@@ -72,6 +72,17 @@ def _locations(file: bytes, index: bytes) -> tuple[list[Location], bytes]:
     return found, thrift.splice(index, 0, end, patches)
 
 
+Page = tuple[int, int, int]
+"""A page's position, its size and its first row."""
+
+
+def offset_index(pages: list[Page], more: bytes = b"", in_each: bytes = b"") -> bytes:
+    """Write an offset index, with more fields behind it and in each of its locations."""
+    numbers = [[thrift.write_integer(value) for value in page] for page in pages]
+    locations = [b"\x16" + offset + b"\x15" + size + b"\x16" + row + in_each + b"\0" for offset, size, row in numbers]
+    return b"\x19" + thrift.write_list(thrift.STRUCT, locations) + more + b"\0"
+
+
 def check_pages(file: bytes) -> None:
     """Check that every page that an index tells of is there, and has as many bytes and rows as it says."""
     footer = load(file)

@@ -12,7 +12,7 @@ import pytest
 from datafusion import ParquetWriterOptions, SessionContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_files import ColumnPages, check_pages, pages_of, query
+from index_files import ColumnPages, Page, check_pages, offset_index, pages_of, query
 from parquet_files import (
     assemble,
     cut,
@@ -31,7 +31,14 @@ from kumo_async.formats.names import clean_names
 from kumo_async.formats.parquet import partition_footer
 from kumo_async.formats.parquet_footer import ROW_GROUPS
 from kumo_async.formats.parquet_move import Mover
-from kumo_async.formats.parquet_page_index import IndexMover, NewOffsetIndexes
+from kumo_async.formats.parquet_page_index import (
+    IndexMover,
+    NewOffsetIndexes,
+    Pages,
+    moved_offset_index,
+    page_count,
+)
+from kumo_async.formats.thrift import Allowance
 
 relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -167,6 +174,31 @@ def test_the_usual_index_and_the_general_one_are_moved_alike(monkeypatch: pytest
         monkeypatch.setattr(parquet_page_index, name, lambda data, match=match: matched.append(match(data)))
     assert cut(source, 30_000) == usual
     assert sum(found is not None for found in matched) > len(matched) / 2
+
+
+ONE = b"\x19\x12\x02" + b"\x19\x18\x01a" * 2 + b"\x15\x02"
+LEVELS = b"\x19\x26\x02\x02"
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"\x19\x16\x02", b"\x19\x16\x02" + LEVELS * 2, b"\x29" + LEVELS[1:], b"\x39" + LEVELS[1:]]
+)
+def test_a_column_index_of_one_page(rest: bytes) -> None:
+    assert page_count(ONE + rest + b"\0", Allowance()) == 1
+
+
+@pytest.mark.parametrize("rest", [LEVELS, LEVELS * 2, LEVELS * 3, b"\x19\x18\x01a", b"\x19\x16\x02"[:-1], b"\0"])
+def test_a_column_index_of_one_page_that_lies(rest: bytes) -> None:
+    with pytest.raises(thrift.ThriftError):
+        page_count(ONE + rest + b"\0", Allowance())
+
+
+@pytest.mark.parametrize("page", [(5, 10, 0), (4, 9, 0), (4, 11, 0), (4, 0, 0), (-4, 10, 0), (4, 10, 1), (4, -10, 0)])
+def test_an_offset_index_of_one_page_that_lies(page: Page) -> None:
+    where = Pages(4, 14, 7)
+    assert moved_offset_index(offset_index([(4, 10, 0)]), where, 2, Allowance())[0] == offset_index([(2, 10, 0)])
+    with pytest.raises(thrift.ThriftError):
+        moved_offset_index(offset_index([page]), where, 2, Allowance())
 
 
 # A reader that believes page indexes

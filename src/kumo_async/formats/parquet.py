@@ -234,8 +234,9 @@ def verify_footer(footer: bytes, expected_rows: int, expected_names: Sequence[st
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(io.BytesIO(MAGIC + footer))
-        names = metadata.schema.to_arrow_schema().names
+        # `metadata.schema` and the metadata would refer to each other, and footers pile up until garbage is collected.
+        file = pq.ParquetFile(io.BytesIO(MAGIC + footer))
+        metadata, names = file.metadata, file.schema_arrow.names
     except arrow_errors() as error:
         raise ParquetError(f"pyarrow cannot read the new footer: {error}") from error
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]

@@ -136,7 +136,7 @@ def page_index_places(data: bytes, column: Struct) -> tuple[Range | None, Range 
 
 
 def _place(data: bytes, column: Struct, field: int, length: int) -> Range | None:
-    if field not in column or length not in column or (column[field][0], column[length][0]) != (I64, I32):
+    if field not in column or length not in column or column[field][0] != I64 or column[length][0] != I32:
         return None
     start, size = thrift.integer(data, column, field), thrift.integer(data, column, length)
     return (start, start + size) if size > 0 else None

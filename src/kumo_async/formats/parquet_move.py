@@ -87,10 +87,8 @@ class Mover:
             shift = self._shift(start)
             values = self._chunk_values(column, start, end, shift)
             if ids.OFFSET_INDEX in column or ids.COLUMN_INDEX in column:
-                values |= _NO_PAGE_INDEXES
-                if indexes is not None:
-                    pages = Pages(thrift.integer(self._data, meta, ids.DATA_PAGE), end, rows)
-                    values |= self._index_values(indexes, column, pages, shift)
+                pages = Pages(thrift.integer(self._data, meta, ids.DATA_PAGE), end, rows)
+                values |= self._index_values(indexes, column, pages, shift) if indexes else _NO_PAGE_INDEXES
             patches += thrift.changes(column, values)
             patches += thrift.changes(meta, self._meta_values(leaf, meta, start, end, shift))
         return patches
@@ -126,16 +124,13 @@ class Mover:
         """Say where both indexes of a column come to lie."""
         offsets, values = page_index_places(self._data, column)
         if offsets is None:
-            return {}
+            return _NO_PAGE_INDEXES
         start, end = indexes.move(offsets, values, pages, shift)
         places: dict[int, bytes | None] = {
             ids.OFFSET_INDEX: thrift.write_integer(start),
             ids.OFFSET_INDEX_LENGTH: thrift.write_integer(end - start),
         }
-        if values is not None:
-            places[ids.COLUMN_INDEX] = self._at(values[0])
-            places[ids.COLUMN_INDEX_LENGTH] = thrift.write_integer(values[1] - values[0])
-        return places
+        return _NO_PAGE_INDEXES | places if values is None else places | {ids.COLUMN_INDEX: self._at(values[0])}
 
 
 _PAGE_OFFSETS = (ids.DATA_PAGE, ids.INDEX_PAGE, ids.DICTIONARY_PAGE)

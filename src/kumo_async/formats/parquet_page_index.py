@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_row_groups import RowGroup, joined
 from kumo_async.formats.thrift import BINARY, I64, LIST, STRUCT, Allowance, Patch, Struct, ThriftError
-from kumo_async.formats.thrift_skip import NUMBER, SHORT_LIST, STRING
+from kumo_async.formats.thrift_skip import I32, NUMBER, SHORT_LIST, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,11 +42,12 @@ __all__ = [
 MAX_PAGE_INDEX_BYTES = 16 * 1024 * 1024
 """Page indexes of one partition that are kept. They are read at once, and half of them is held until it is sent."""
 
-MAX_PAGES = 1_000_000
-"""Pages of one partition whose indexes are kept."""
+MAX_PAGES = 250_000
+"""Pages of one partition whose indexes are kept, without those of columns that have a single one in their row group."""
 
 _PAGE_LOCATIONS, _TEXT_SIZES = 1, 2
 _OFFSET, _SIZE, _FIRST_ROW = 1, 2, 3
+_LOCATION_KINDS = ((_OFFSET, I64), (_SIZE, I32), (_FIRST_ROW, I64))
 _NULL_PAGES, _SMALLEST, _LARGEST, _ORDER, _NULL_COUNTS, _REPETITION_LEVELS, _DEFINITION_LEVELS = range(1, 8)
 _BOOLEANS = (1, 2)
 _VALUES_PER_PAGE = 4
@@ -57,7 +58,8 @@ _match_one_location = re.compile(
     rb"\x19\x1c\x16(?P<offset>%(n)b)\x15(?P<size>%(n)b)\x16\x00\x00(?:\x19\x16%(n)b)?+\x00" % {b"n": NUMBER}, re.DOTALL
 ).fullmatch
 _match_one_column_index = re.compile(
-    rb"\x19[\x11\x12].\x19\x18%(s)b\x19\x18%(s)b\x15%(n)b(?:\x19\x16%(n)b)?+(?:[\x19\x29\x39]%(l)b){0,2}+\x00"
+    rb"\x19[\x11\x12].\x19\x18%(s)b\x19\x18%(s)b\x15%(n)b"
+    rb"(?:\x19\x16%(n)b(?:[\x19\x29]%(l)b)?+(?:\x19%(l)b)?+|(?:[\x29\x39]%(l)b(?:\x19%(l)b)?+)?+)\x00"
     % {b"n": NUMBER, b"s": STRING, b"l": SHORT_LIST},
     re.DOTALL,
 ).fullmatch
@@ -199,14 +201,12 @@ def moved_offset_index(data: bytes, pages: Pages, shift: int, allowance: Allowan
         offset, row = pages.first, 0
         for number in range(count):
             location, pos = thrift.scan(data, pos, allowance=allowance)
-            before, row = row, thrift.integer(data, location, _FIRST_ROW)
+            where, size, first_row = _read_location(data, location)
             # Arrow writes a page without rows now and then.
-            if not before <= row <= (pages.rows if number else 0) or thrift.integer(data, location, _OFFSET) != offset:
-                raise ThriftError(
-                    f"The page at byte {offset} is not there, or its rows are not behind those before it."
-                )
-            patches.append((*location[_OFFSET][2:], thrift.write_integer(offset - shift)))
-            offset += _positive(data, location, _SIZE)
+            if where != offset or size <= 0 or not row <= first_row <= (pages.rows if number else 0):
+                raise ThriftError(f"Page {number} is not at byte {offset}, or its rows are not behind those before it.")
+            patches.append((*location[_OFFSET][2:], thrift.write_integer(where - shift)))
+            offset, row = offset + size, first_row
         if offset != pages.end:
             raise ThriftError(f"The pages end at byte {offset}, and the column at {pages.end}.")
         return pos
@@ -228,11 +228,15 @@ def _moved_one(data: bytes, usual: re.Match[bytes], pages: Pages, shift: int) ->
     return data[: offset[0]] + thrift.write_integer(first - shift) + data[offset[1] :]
 
 
-def _positive(data: bytes, location: Struct, field: int) -> int:
-    number = thrift.integer(data, location, field)
-    if number <= 0:
-        raise ThriftError(f"A page has {number} bytes.")
-    return number
+def _read_location(data: bytes, location: Struct) -> tuple[int, int, int]:
+    for field, kind in _LOCATION_KINDS:
+        if field not in location or location[field][0] != kind:
+            raise ThriftError(f"Field {field} of a page's location is missing or of another type.")
+    return (
+        thrift.integer(data, location, _OFFSET),
+        thrift.integer(data, location, _SIZE),
+        thrift.integer(data, location, _FIRST_ROW),
+    )
 
 
 def page_count(data: bytes, allowance: Allowance) -> int:

@@ -8,6 +8,7 @@ Field numbers are from https://github.com/apache/parquet-format/blob/master/src/
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -211,7 +212,8 @@ def sharing_indexes(claimed: Iterable[Range], groups: Sequence[RowGroup]) -> set
     pieces += [(start, end, -1) for start, end in claimed]
     found = set()
     reach, owner = 0, -1
-    for start, end, number in sorted(pieces):
+    pieces.sort()
+    for start, end, number in pieces:
         if start < reach:
             found |= {owner, number}
         if end > reach:
@@ -234,11 +236,11 @@ def bridged(ranges: Sequence[Range], others: Sequence[Range], data_end: int, los
     Returns:
         The new range of each one that changes.
     """
-    claimed = sorted([*ranges, *others])
-    limits = dict(zip(claimed, [start for start, _ in claimed[1:]], strict=False))
+    starts = sorted(start for start, _ in (*ranges, *others))
     longer = {}
     for start, end in ranges:
-        limit = limits.get((start, end), data_end)
+        behind = bisect_right(starts, start)
+        limit = starts[behind] if behind < len(starts) else data_end
         bridges = end < limit <= end + SMALL_GAP and limit != data_end
         if (new := limit if bridges else min(end + lost, limit)) != end:
             longer[start, end] = (start, new)
