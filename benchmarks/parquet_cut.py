@@ -8,8 +8,8 @@ are comparable; nothing is sent. ``kumo_async`` copies what its plan says, ``enc
 with one column of uint32), with one and two workers. ``sdk`` is what the official SDK does to a file over its
 threshold: row groups are read, renamed and written one after another.
 
-`--plan` plans a file of 100,000 row groups and one of 5,000 columns instead, and tells how late the event loop ever was
-to wake a task that sleeps for 10 ms at a time.
+`--plan` plans a file of 100,000 row groups and one of 5,000 columns instead, each without and with page indexes, and
+tells how late the event loop ever was to wake a task that sleeps for 10 ms at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from itertools import product
 from pathlib import Path
 
 from one_upload import peak_rss
@@ -179,14 +180,14 @@ def measure(way: str, path: Path, folder: Path, partition: int, workers: int) ->
     )
 
 
-def make_many(path: Path, columns: int, rows: int, row_group_size: int) -> None:
+def make_many(path: Path, columns: int, rows: int, row_group_size: int, *, indexed: bool) -> None:
     """Write small numbers into very many row groups or columns, whose names are not taken as they are."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.table({f"c {number}": np.arange(rows) for number in range(columns)})
-    pq.write_table(table, path, row_group_size=row_group_size, use_dictionary=False)
+    pq.write_table(table, path, row_group_size=row_group_size, use_dictionary=False, write_page_index=indexed)
 
 
 async def plan(path: Path, partition: int) -> None:
@@ -204,22 +205,24 @@ async def plan(path: Path, partition: int) -> None:
             lags.append(time.perf_counter() - begin - 0.01)
 
     heart, begin, number = asyncio.create_task(beat()), time.perf_counter(), 0
+    before = time.process_time()
     async with open_source(path, "parquet", UploadOptions()) as source, aclosing(source.partitions(partition)) as found:
         async for _ in found:
             number += 1
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - before
     heart.cancel()
     late, peak = max(lags) * 1000, peak_rss() / MIB
-    print(f"{path.name:<12} {seconds:5.1f} s  {number} partitions  loop late by {late:.0f} ms  peak RSS {peak:.0f} MiB")
+    rest = f"{number} partitions  loop late by {late:.0f} ms  peak RSS {peak:.0f} MiB"
+    print(f"{path.name:<26} {seconds:5.1f} s  CPU {cpu:5.1f} s  {rest}")
 
 
-def plan_both(folder: Path) -> None:
+def plan_all(folder: Path) -> None:
     """Make the files if need be, and plan each in another process."""
     sizes = {"row-groups": (2, 100_000, 1, MIB), "columns": (5_000, 200, 10, 8 * MIB)}
-    for name, (columns, rows, row_group_size, partition) in sizes.items():
-        path = folder / f"{name}.parquet"
+    for (name, (columns, rows, row_group_size, partition)), indexed in product(sizes.items(), (False, True)):
+        path = folder / f"{name}{'-indexed' if indexed else ''}.parquet"
         if not path.exists():
-            make_many(path, columns, rows, row_group_size)
+            make_many(path, columns, rows, row_group_size, indexed=indexed)
         subprocess.run([sys.executable, __file__, "--plan-one", str(path), str(partition)], check=True)
 
 
@@ -242,7 +245,7 @@ def main() -> None:
     given = parser.parse_args()
     given.folder.mkdir(exist_ok=True)
     if given.plan:
-        plan_both(given.folder)
+        plan_all(given.folder)
         return
     paths = [given.folder / f"{kind}-{given.gb:g}-{given.row_groups}.parquet" for kind in ("plain", "unsigned")]
     for path, unsigned in zip(paths, (False, True), strict=True):

@@ -21,6 +21,7 @@ from .errors import (
     AuthenticationError,
     ConfigurationError,
     KumoError,
+    RefusedColumn,
     ServiceError,
     ServiceUnavailableError,
     SourceChangedError,
@@ -95,6 +96,7 @@ __all__ = [  # noqa: RUF022
     "ServiceError",
     "AuthenticationError",
     "ServiceUnavailableError",
+    "RefusedColumn",
     # About
     "__version__",
 ]

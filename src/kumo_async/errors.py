@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 __all__ = [
     "AuthenticationError",
     "ConfigurationError",
     "KumoError",
+    "RefusedColumn",
     "ServiceError",
     "ServiceUnavailableError",
     "SourceChangedError",
@@ -30,6 +32,27 @@ __all__ = [
     "TableNotFoundError",
     "UploadError",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedColumn:
+    """A column of a file that Kumo cannot take as it is.
+
+    Attributes:
+        name: Its name in the file; of a nested column that of the whole, which is what Kumo would see.
+        type: Its Arrow type there.
+        remedy: What can be done.
+
+    Example:
+        >>> import kumo_async
+        >>> column = kumo_async.RefusedColumn("wait", "duration[s]", "cast it to a number")
+        >>> kumo_async.SourceError("No.", columns=(column,)).columns[0].type
+        'duration[s]'
+    """
+
+    name: str
+    type: str
+    remedy: str
 
 
 class KumoError(Exception):
@@ -43,6 +66,7 @@ class KumoError(Exception):
         status: The HTTP status of the answer.
         code: The service's or S3's own code for the failure, such as ``"NoSuchUpload"``.
         attempts: How often the call was made before this was raised.
+        columns: All columns of the file that are refused for their types, also where the message does not name all.
 
     Example:
         >>> import kumo_async
@@ -62,6 +86,7 @@ class KumoError(Exception):
         status: int | None = None,
         code: str | None = None,
         attempts: int | None = None,
+        columns: tuple[RefusedColumn, ...] | None = None,
     ) -> None:
         super().__init__(message)
         self.path = path
@@ -71,6 +96,7 @@ class KumoError(Exception):
         self.status = status
         self.code = code
         self.attempts = attempts
+        self.columns = columns
 
 
 class ConfigurationError(KumoError, ValueError):

@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from kumo_async.formats.parquet import (
     MAGIC,
     Footer,
+    PageIndexes,
     PartitionLayout,
+    page_index_ranges,
     partition_footer,
     plan_row_groups,
     tail_length,
@@ -41,7 +43,13 @@ def load(file: bytes) -> Footer:
 
 def assemble(file: bytes, layout: PartitionLayout) -> bytes:
     """Build a partition's bytes, as the transfer does."""
-    return b"".join([MAGIC, *(file[start:end] for start, end in layout.ranges), layout.footer])
+    return b"".join([MAGIC, *(file[start:end] for start, end in layout.ranges), layout.offset_indexes, layout.footer])
+
+
+def page_indexes(file: bytes, footer: Footer, row_groups: range) -> PageIndexes:
+    """Read the page indexes of some row groups."""
+    ranges = page_index_ranges(footer.row_groups[row_groups.start : row_groups.stop])
+    return PageIndexes([(start, file[start:end]) for start, end in ranges])
 
 
 def cut(file: bytes, target: int, names: Sequence[str] | None = None) -> list[bytes]:
@@ -49,7 +57,7 @@ def cut(file: bytes, target: int, names: Sequence[str] | None = None) -> list[by
     footer = load(file)
     parts = []
     for groups in plan_row_groups(footer, target, names):
-        layout = partition_footer(footer, groups, names)
+        layout = partition_footer(footer, groups, names, page_indexes(file, footer, groups))
         verify_footer(layout.footer, layout.num_rows, names or footer.columns)
         part = assemble(file, layout)
         assert len(part) == layout.size

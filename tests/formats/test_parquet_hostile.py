@@ -16,6 +16,7 @@ from parquet_files import (
     flat_columns,
     load,
     nested_columns,
+    page_indexes,
     read,
     table_of,
     write,
@@ -158,7 +159,7 @@ def test_damaged_footers_are_refused_or_still_valid(source: bytes, damage: list[
         damaged = Footer.parse(bytes(data), footer.data_end)
         names = clean_names(damaged.columns)
         for groups in plan_row_groups(damaged, 2_000, names):
-            layout = partition_footer(damaged, groups, names)
+            layout = partition_footer(damaged, groups, names, page_indexes(source, damaged, groups))
             assert layout.size <= len(source) * 2
             verify_footer(layout.footer, layout.num_rows, names)
         verify_footer(whole_footer(damaged, names), damaged.num_rows, names)

@@ -16,7 +16,7 @@ from kumo_async.formats.parquet import Footer
 from kumo_async.options import UploadOptions
 from kumo_async.sources import open_source, parquet
 
-STEPS = ["_look", "plan_stretches", "partition_footer", "verify_footer", "whole_footer"]
+STEPS = ["_look", "plan_stretches", "read_page_indexes", "partition_footer", "verify_footer", "whole_footer"]
 
 
 @pytest.mark.parametrize(("columns", "rows", "size"), [(1, 500, 20_000), (300, 20, 100_000), (300, 20, None)])
@@ -24,7 +24,7 @@ async def test_every_step_of_planning_waits_for_the_event_loop_without_stopping_
     write_parquet: Callable[..., Path], columns: int, rows: int, size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pa.table({f"c {number}": np.arange(rows) for number in range(columns)})
-    path = write_parquet(table, row_group_size=1, use_dictionary=False)
+    path = write_parquet(table, row_group_size=1, use_dictionary=False, write_page_index=True)
     loop, waited = asyncio.get_running_loop(), set()
 
     def beside_the_loop(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,5 +44,5 @@ async def test_every_step_of_planning_waits_for_the_event_loop_without_stopping_
     async with open_source(path, "parquet", UploadOptions()) as source:
         found = [partition.rows or 0 async for partition in source.partitions(size)]
     assert sum(found) == rows
-    steps = {"partition_footer", "plan_stretches"} if size else {"plan_stretches", "whole_footer"}
-    assert waited == {"_look", "parse", "verify_footer", *steps}
+    steps = {"read_page_indexes", "partition_footer"} if size else {"whole_footer"}
+    assert waited == {"_look", "parse", "plan_stretches", "verify_footer", *steps}

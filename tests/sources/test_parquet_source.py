@@ -61,8 +61,25 @@ async def test_names_in_other_scripts_are_numbered_and_said(
             {name: pa.array([1, 2**64 - 1], pa.uint64()) for name in ("u", "v", "user id")},
             [f"{name!r} is uint64: it has values over 2^63 - 1 in row group 1" for name in ("u", "v", "user id")],
         ),
+        (
+            {
+                "s": [{"x": 1, "y": [1]}, {"x": 2, "y": []}],
+                "u": pa.array([1, 2**64 - 1], pa.uint64()),
+                "m": pa.array([[("k", 1)], []], pa.map_(pa.string(), pa.uint64())),
+                "fits": pa.array([1, 2], pa.uint64()),
+                "l": pa.array([[], [2**63]], pa.list_(pa.uint64())),
+                "U": [1, 2],
+            },
+            [
+                "'u' and 'U'",
+                "'s' is struct<x: int64, y: list<element: int64>>: make each",
+                "'u' is uint64: it has values over 2^63 - 1 in row group 1",
+                "'m' is map<string, uint64",
+                "'l' is list<element: uint64>: it has values over 2^63 - 1 in row group 1",
+            ],
+        ),
     ],
-    ids=["names and types", "values"],
+    ids=["names and types", "values", "names, types and values"],
 )
 async def test_all_that_is_wrong_with_columns_is_said_at_once(
     plane: LocalDataPlane,
@@ -73,7 +90,11 @@ async def test_all_that_is_wrong_with_columns_is_said_at_once(
 ) -> None:
     with pytest.raises(kumo_async.SourceError) as caught:
         await parquet.upload_async("t", write_parquet(pa.table(columns), row_group_size=1))
-    assert [each for each in words if each not in str(caught.value)] == []
+    message = str(caught.value)
+    assert [each for each in words if each not in message] == []
+    refused = caught.value.columns or ()
+    assert all(f"{column.name!r} is {column.type}: {column.remedy}." in message for column in refused)
+    assert len(refused) == sum(" is " in each for each in words)
     assert plane.calls == []
 
 

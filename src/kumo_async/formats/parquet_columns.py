@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias
 
 from kumo_async.formats import thrift
 from kumo_async.formats.thrift import I64, LIST, STRUCT, Allowance, Struct, ThriftError
-from kumo_async.formats.thrift_skip import NUMBER, SHORT_LIST, SMALL_STRUCT
+from kumo_async.formats.thrift_skip import I32, NUMBER, SHORT_LIST, SMALL_STRUCT
 
-__all__ = ["Range", "RawRowGroup", "column_range", "read_row_group"]
+__all__ = ["Range", "RawRowGroup", "column_range", "page_index_places", "read_row_group"]
 
 Range: TypeAlias = tuple[int, int]
 """First byte and end of a piece of the source file, in bytes from its beginning."""
@@ -36,6 +36,9 @@ class RawRowGroup(NamedTuple):
     end: int
 
 
+_INDEX_FIELDS = (OFFSET_INDEX, OFFSET_INDEX_LENGTH, COLUMN_INDEX, COLUMN_INDEX_LENGTH)
+_INDEX_KINDS = (I64, I32, I64, I32)
+
 # What writers mostly make of a column: a file offset, metadata without key-values or Bloom filter, maybe page indexes.
 # One match finds the fields of interest three times as fast as going from field to field. No number follows the page
 # offsets, so whatever the ids of the lists and structs there are, no offset hides among them.
@@ -43,17 +46,19 @@ _match_usual = re.compile(
     rb"\x26(?P<file_offset>%(n)b)\x1c(?P<meta>\x15%(n)b\x19%(l)b\x19(?P<path>%(l)b)\x15%(n)b\x16%(n)b\x16%(n)b"
     rb"\x16(?P<size>%(n)b)\x26(?P<data_page>%(n)b)(?:\x26(?P<dictionary>%(n)b))?+"
     rb"(?:[\x1c\x3c]%(s)b)?+(?:[\x19\x29\x49]%(l)b)?+(?:[\x3c\x4c\x5c\x7c]%(s)b)?+\x00)"
-    rb"(?P<indexes>(?:\x16%(n)b\x15%(n)b){0,2}+)\x00" % {b"n": NUMBER, b"l": SHORT_LIST, b"s": SMALL_STRUCT},
+    rb"(?:\x16(?P<offset_index>%(n)b)\x15(?P<its_length>%(n)b)(?:\x16(?P<column_index>%(n)b)\x15(?P<length>%(n)b))?+)?+"
+    rb"\x00" % {b"n": NUMBER, b"l": SHORT_LIST, b"s": SMALL_STRUCT},
     re.DOTALL,
 ).match
 
 
 def _add_usual(usual: re.Match[bytes], columns: list[Struct], metas: list[Struct]) -> int:
-    whole, file_offset, meta, path, size, data_page, dictionary, indexes = usual.regs
+    whole, file_offset, meta, path, size, data_page, dictionary, *indexes = usual.regs
     column = {FILE_OFFSET: _span(I64, file_offset), META_DATA: _span(STRUCT, meta)}
-    if indexes[0] < indexes[1]:
-        # All that is ever done with the fields of the page indexes is to drop them, so they may count as one.
-        column[OFFSET_INDEX] = (I64, indexes[0], indexes[0] + 1, indexes[1])
+    for field, kind, place in zip(_INDEX_FIELDS, _INDEX_KINDS, indexes, strict=True):
+        if place[0] < 0:
+            break
+        column[field] = _span(kind, place)
     columns.append(column)
     fields = {PATH: _span(LIST, path), COMPRESSED_SIZE: _span(I64, size), DATA_PAGE: _span(I64, data_page)}
     if dictionary[0] >= 0:
@@ -118,3 +123,20 @@ def column_range(data: bytes, meta: Struct) -> tuple[int, int, int]:
     if DICTIONARY_PAGE in meta and (dictionary := thrift.integer(data, meta, DICTIONARY_PAGE)) > 0:
         start, later = min(start, dictionary), max(later, dictionary)
     return start, start + thrift.integer(data, meta, COMPRESSED_SIZE), later
+
+
+def page_index_places(data: bytes, column: Struct) -> tuple[Range | None, Range | None]:
+    """Say where the offset index and the column index of a column are said to lie, None where there is none.
+
+    Fields of other types are none to other readers either. Without the places of the pages nobody can use what a column
+    index says of their values, so it does not count alone.
+    """
+    offsets = _place(data, column, OFFSET_INDEX, OFFSET_INDEX_LENGTH)
+    return offsets, offsets and _place(data, column, COLUMN_INDEX, COLUMN_INDEX_LENGTH)
+
+
+def _place(data: bytes, column: Struct, field: int, length: int) -> Range | None:
+    if field not in column or length not in column or column[field][0] != I64 or column[length][0] != I32:
+        return None
+    start, size = thrift.integer(data, column, field), thrift.integer(data, column, length)
+    return (start, start + size) if size > 0 else None

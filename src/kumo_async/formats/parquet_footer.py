@@ -17,6 +17,7 @@ from kumo_async.formats.parquet_row_groups import (
     blooms_are_sound,
     bridged,
     check_overlaps,
+    sharing_indexes,
 )
 from kumo_async.formats.parquet_schema import ParquetError, Schema, SchemaElement
 from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Struct, ThriftError
@@ -170,8 +171,11 @@ def _placed(groups: list[RowGroup], data_end: int, created_by: str | None) -> tu
     lost = _LOST_HEADER_BYTES if _miscounts_dictionaries(created_by) else 0
     # What seems to be a Bloom filter behind a column may be the bytes that its size leaves out, so those go together.
     keep_blooms = not lost and blooms_are_sound(ranges, groups, data_end)
-    blooms = [bloom for group in groups for bloom in group.blooms] if keep_blooms else []
-    longer = bridged(ranges, blooms, data_end, lost)
+    others = [bloom for group in groups for bloom in group.blooms] if keep_blooms else []
+    for number in sharing_indexes([*ranges, *others], groups):
+        groups[number] = groups[number].without_page_indexes()
+    others += (piece for group in groups for piece in (*group.column_indexes, *group.offset_indexes))
+    longer = bridged(ranges, others, data_end, lost)
     if longer or not keep_blooms:
         groups = [group.placed(longer, keep_blooms) for group in groups]
     return tuple(groups), keep_blooms

@@ -8,12 +8,13 @@ Field numbers are from https://github.com/apache/parquet-format/blob/master/src/
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import thrift
-from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, read_row_group
+from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, page_index_places, read_row_group
 from kumo_async.formats.parquet_schema import ParquetError, Schema
 from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Struct
 
@@ -27,6 +28,7 @@ __all__ = [
     "bridged",
     "check_overlaps",
     "joined",
+    "sharing_indexes",
 ]
 
 ENCRYPTED = "It is encrypted. Write it without encryption; Kumo cannot read encrypted Parquet."
@@ -48,6 +50,8 @@ class RowGroup(NamedTuple):
         size: The bytes that travel with it: its columns, small gaps behind them and its Bloom filters, if they do.
         ranges: Where its columns lie, ascending, adjacent ones joined.
         blooms: Where its Bloom filters lie.
+        column_indexes: Where what is known of the values in its pages lies, ascending, adjacent ones joined.
+        offset_indexes: Where the positions of its pages lie, likewise. Empty, as those, where they cannot be there.
         described_at: Where the footer describes it.
         described_by: Bytes of that description.
     """
@@ -58,6 +62,8 @@ class RowGroup(NamedTuple):
     size: int
     ranges: tuple[Range, ...]
     blooms: tuple[Range, ...]
+    column_indexes: tuple[Range, ...]
+    offset_indexes: tuple[Range, ...]
     described_at: int
     described_by: int
 
@@ -67,6 +73,15 @@ class RowGroup(NamedTuple):
         blooms = self.blooms if keep_blooms else ()
         end = ranges[-1][1] if ranges else 0
         return self._replace(end=end, size=_total(ranges) + _total(blooms), ranges=ranges, blooms=blooms)
+
+    def without_page_indexes(self) -> RowGroup:
+        """Give the same row group without page indexes."""
+        return self._replace(column_indexes=(), offset_indexes=())
+
+    @property
+    def page_indexes_size(self) -> int:
+        """Bytes of its page indexes."""
+        return _total(self.column_indexes) + _total(self.offset_indexes)
 
 
 class RowGroupReader:
@@ -97,9 +112,11 @@ class RowGroupReader:
         # Writers disagree on what the offsets of an empty row group are, and nothing of it is ever copied.
         columns = self._column_ranges(number, raw.metas) if rows else []
         blooms = tuple(self._blooms(raw.metas)) if rows else ()
+        indexes = self._page_indexes(raw.columns) if rows else ((), ())
         ranges = tuple(joined(columns))
         first, end = (ranges[0][0], ranges[-1][1]) if ranges else (0, 0)
-        return RowGroup(rows, first, end, _total(ranges) + _total(blooms), ranges, blooms, pos, raw.end - pos)
+        size = _total(ranges) + _total(blooms)
+        return RowGroup(rows, first, end, size, ranges, blooms, *indexes, pos, raw.end - pos)
 
     def _check_columns(self, number: int, raw: RawRowGroup) -> None:
         if ids.COLUMNS not in raw.fields or raw.fields[ids.COLUMNS][0] != LIST or len(raw.columns) != len(self._paths):
@@ -138,6 +155,14 @@ class RowGroupReader:
                 start = thrift.integer(self._data, meta, ids.BLOOM_OFFSET)
                 yield start, start + length
 
+    def _page_indexes(self, columns: list[Struct]) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+        places = [page_index_places(self._data, column) for column in columns if ids.OFFSET_INDEX in column]
+        offsets = sorted(place for place, _ in places if place)
+        values = sorted(place for _, place in places if place)
+        if not _apart(sorted([*offsets, *values]), self._data_end):
+            return (), ()
+        return tuple(joined(values)), tuple(joined(offsets))
+
 
 def joined(ranges: Iterable[Range]) -> list[Range]:
     """Join ranges that touch; they must be in ascending order and not overlap."""
@@ -166,10 +191,37 @@ def blooms_are_sound(ranges: Sequence[Range], groups: Sequence[RowGroup], data_e
     blooms = [bloom for group in groups for bloom in group.blooms]
     merged = sorted([*ranges, *blooms])
     inside = all(_FIRST_BYTE <= start < end <= data_end for start, end in blooms)
-    return inside and all(end <= start for (_, end), (start, _) in pairwise(merged))
+    return inside and _apart(merged, data_end)
 
 
-def bridged(ranges: Sequence[Range], blooms: Sequence[Range], data_end: int, lost: int) -> dict[Range, Range]:
+def _apart(ranges: Sequence[Range], data_end: int) -> bool:
+    """Say whether ranges in ascending order lie within the data and share no byte."""
+    inside = not ranges or (ranges[0][0] >= _FIRST_BYTE and max(end for _, end in ranges) <= data_end)
+    return inside and all(end <= start for (_, end), (start, _) in pairwise(ranges))
+
+
+def sharing_indexes(claimed: Iterable[Range], groups: Sequence[RowGroup]) -> set[int]:
+    """Find the row groups whose page indexes share a byte with what is claimed, or with those of another one."""
+    pieces = [
+        (start, end, number)
+        for number, group in enumerate(groups)
+        for start, end in (*group.column_indexes, *group.offset_indexes)
+    ]
+    if not pieces:
+        return set()
+    pieces += [(start, end, -1) for start, end in claimed]
+    found = set()
+    reach, owner = 0, -1
+    pieces.sort()
+    for start, end, number in pieces:
+        if start < reach:
+            found |= {owner, number}
+        if end > reach:
+            reach, owner = end, number
+    return found - {-1}
+
+
+def bridged(ranges: Sequence[Range], others: Sequence[Range], data_end: int, lost: int) -> dict[Range, Range]:
     """Lengthen columns over what lies unclaimed behind them, where that makes fewer pieces of a file or is needed.
 
     Polars, for one, writes a copy of each column's metadata behind its pages. To leave those out would take a read for
@@ -177,18 +229,18 @@ def bridged(ranges: Sequence[Range], blooms: Sequence[Range], data_end: int, los
 
     Args:
         ranges: All ranges of columns, ascending.
-        blooms: The Bloom filters that are copied on their own account.
+        others: Bloom filters and page indexes, which travel on their own account.
         data_end: Where the footer starts.
         lost: Bytes of a column that its size may leave out, to be taken along as far as they are unclaimed.
 
     Returns:
         The new range of each one that changes.
     """
-    claimed = sorted([*ranges, *blooms])
-    limits = dict(zip(claimed, [start for start, _ in claimed[1:]], strict=False))
+    starts = sorted(start for start, _ in (*ranges, *others))
     longer = {}
     for start, end in ranges:
-        limit = limits.get((start, end), data_end)
+        behind = bisect_right(starts, start)
+        limit = starts[behind] if behind < len(starts) else data_end
         bridges = end < limit <= end + SMALL_GAP and limit != data_end
         if (new := limit if bridges else min(end + lost, limit)) != end:
             longer[start, end] = (start, new)

@@ -47,6 +47,7 @@ def _settings(footer: Footer, group: int, paths: list[str]) -> dict[str, Any]:
         "store_decimal_as_integer": any(e.scale is not None and e.physical_type in (1, 2) for e in footer.elements),
         "sorting_columns": _sorting_columns(footer, group, len(paths)),
         "write_page_checksum": True,
+        "write_page_index": bool(footer.row_groups[group].offset_indexes),
     }
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "NUMBER",
     "SHORT_LIST",
     "SMALL_STRUCT",
+    "STRING",
     "Allowance",
     "ThriftError",
     "list_head",
@@ -198,17 +199,17 @@ def _fields(*fields: bytes) -> bytes:
 
 
 NUMBER = rb"(?:[\x80-\xff]{0,9}+[\x00-\x7f])"
-_STRING = b"(?:" + b"|".join(re.escape(bytes([size])) + b".{%d}" % size for size in range(41)) + b")"
+STRING = b"(?:" + b"|".join(re.escape(bytes([size])) + b".{%d}" % size for size in range(41)) + b")"
 _NUMBER_FIELD = _field(I16, I32, I64) + NUMBER
 _FLAT_STRUCT = b"(?:" + _fields(_NUMBER_FIELD) + b")"
 SHORT_LIST = b"(?:%b|%b|%b)" % (
     _list_of((I32, I64), NUMBER, 8),
-    _list_of((BINARY,), _STRING, 4),
+    _list_of((BINARY,), STRING, 4),
     _list_of((STRUCT,), _FLAT_STRUCT, 4),
 )
 SMALL_STRUCT = _fields(
     _NUMBER_FIELD,
-    _field(BINARY) + _STRING,
+    _field(BINARY) + STRING,
     _field(*_BOOLEANS),
     _field(LIST) + SHORT_LIST,
 )

@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from kumo_async.errors import RefusedColumn
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Action", "ColumnType", "decide", "refusal"]
+__all__ = ["Action", "ColumnType", "decide", "refusal", "refused_columns"]
 
 MAX_DECIMAL_DIGITS = 18
 """Documented by Kumo for decimals."""
 
-MAX_LISTED = 50
-"""Columns that one message names; a table may have thousands."""
+MAX_LISTED = 200
+"""Columns that one message names; a table may have thousands. The error's `columns` has all of them."""
 
 #: Bits of the signed type that holds every value of an unsigned one; uint64 has none, so its values must be looked at.
 _SIGNED = {8: "int16", 16: "int32", 32: "int64", 64: "int64"}
@@ -195,25 +197,32 @@ def _remedy(source: Any) -> str:
     return "cast its items to integers or floats" if is_list else "cast it to string"
 
 
-def refusal(path: str, columns: Iterable[ColumnType]) -> str | None:
-    """Say in one message which columns Kumo cannot take and what helps; None if there are none.
+def refused_columns(columns: Iterable[ColumnType]) -> tuple[RefusedColumn, ...]:
+    """Give the columns that Kumo cannot take, with what helps."""
+    return tuple(
+        RefusedColumn(c.name, str(c.source), c.remedy.replace("[x]", f"[{c.name!r}]"))
+        for c in columns
+        if c.action is Action.REFUSE
+    )
+
+
+def refusal(path: str, refused: Sequence[RefusedColumn]) -> str:
+    """Say in one message which columns Kumo cannot take and what helps: each of up to 200, and how many more.
 
     Example:
         >>> import pyarrow as pa
-        >>> print(refusal("a.parquet", decide(pa.schema({"wait": pa.duration("s")}))))
+        >>> print(refusal("a.parquet", refused_columns(decide(pa.schema({"wait": pa.duration("s")})))))
         a.parquet has columns of types that Kumo does not take:
           'wait' is duration[s]: cast it to a number, for example df['wait'].dt.total_seconds().
         Nothing was sent. Write the file anew with these columns cast or left out.
     """
-    refused = [column for column in columns if column.action is Action.REFUSE]
-    if not refused:
-        return None
-    more = f"\n  and {len(refused) - MAX_LISTED} more" if len(refused) > MAX_LISTED else ""
-    return (
-        f"{path} has columns of types that Kumo does not take:\n{_listed(refused[:MAX_LISTED])}{more}\nNothing was "
-        f"sent. Write the file anew with these columns cast or left out."
+    lines = [f"  {column.name!r} is {column.type}: {column.remedy}." for column in refused[:MAX_LISTED]]
+    if len(refused) > MAX_LISTED:
+        lines.append(f"  and {len(refused) - MAX_LISTED} more; in Python the error's `columns` has all of them.")
+    return "\n".join(
+        [
+            f"{path} has columns of types that Kumo does not take:",
+            *lines,
+            "Nothing was sent. Write the file anew with these columns cast or left out.",
+        ]
     )
-
-
-def _listed(columns: Sequence[ColumnType]) -> str:
-    return "\n".join(f"  {c.name!r} is {c.source}: {c.remedy.replace('[x]', f'[{c.name!r}]')}." for c in columns)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from anyio import to_thread
 
 from ..errors import SourceError
+from ..formats.names import clean_names
 from ..formats.parquet import Footer, whole_footer
 from ..formats.parquet_retype import arrow_schema, retyped
-from ..formats.types import Action, ColumnType, decide, refusal
+from ..formats.types import Action, ColumnType, decide, refusal, refused_columns
 from ..options import UploadOptions
 from .decode import ParquetPages, uint64_to_check
 from .files import SourceFile
-from .names import ColumnNames
 
-__all__ = ["AcceptedTypes", "accept_types", "check_uint64"]
+__all__ = ["AcceptedTypes", "accept_types", "decide_types", "refuse_misfits"]
 
 
 _TOO_LARGE = (
@@ -30,30 +30,35 @@ class AcceptedTypes:
     """The columns of a file, all of which Kumo takes in one form or another.
 
     Attributes:
-        columns: What becomes of each column.
         footer: A footer for the same pages with the types that Kumo takes, as far as a footer can do that.
         casts: Whether some column's pages must be written anew.
         warnings: What the user should know.
     """
 
-    columns: tuple[ColumnType, ...]
     footer: Footer
     casts: bool
     warnings: tuple[str, ...]
 
 
-def accept_types(path: str, footer: Footer, options: UploadOptions) -> AcceptedTypes:
+def decide_types(footer: Footer, options: UploadOptions) -> list[ColumnType]:
     """Decide for each column by its type.
 
     Raises:
-        SourceError: If Kumo cannot take some of them; all are in the one message.
+        ParquetError: If pyarrow cannot read the schema.
+    """
+    return decide(arrow_schema(footer), allow_casts=options.on_unsupported == "cast")
+
+
+def accept_types(path: str, footer: Footer, columns: Sequence[ColumnType]) -> AcceptedTypes:
+    """Carry out what was decided, as far as a footer can do that.
+
+    Raises:
+        SourceError: If Kumo cannot take some columns; all are in the one message.
         ParquetError: If the footer cannot be rewritten.
     """
-    columns = decide(arrow_schema(footer), allow_casts=options.on_unsupported == "cast")
-    if message := refusal(path, columns):
-        raise SourceError(message, path=path)
+    if refused := refused_columns(columns):
+        raise SourceError(refusal(path, refused), path=path, columns=refused)
     return AcceptedTypes(
-        columns=tuple(columns),
         footer=retyped(footer, columns),
         casts=any(column.action is Action.CAST for column in columns),
         warnings=tuple(_warnings(columns)),
@@ -69,10 +74,10 @@ def _warnings(columns: Iterable[ColumnType]) -> list[str]:
     return [f"Columns of types that Kumo does not take were cast, every value kept: {listed}{more}."]
 
 
-async def check_uint64(
-    file: SourceFile, footer: Footer, names: ColumnNames, columns: Sequence[ColumnType], options: UploadOptions
-) -> None:
-    """Check that the values of columns of uint64 fit into an int64: by the statistics, else by reading them.
+async def refuse_misfits(
+    file: SourceFile, footer: Footer, columns: Sequence[ColumnType], options: UploadOptions
+) -> list[ColumnType]:
+    """Refuse columns of uint64 whose values do not fit into an int64: by the statistics, else by reading them.
 
     Of a column that turns out not to fit no more is read. With `validate="full"` statistics are not believed, and all
     values are read.
@@ -80,26 +85,31 @@ async def check_uint64(
     Args:
         file: The open file.
         footer: Its own footer.
-        names: Its columns' names.
-        columns: What becomes of them.
+        columns: What becomes of its columns by their types. Others of them may be refused already.
         options: What the user asked for.
 
+    Returns:
+        The same, with the row group in the remedy of each column that does not fit.
+
     Raises:
-        SourceError: If some do not; all such columns are in the one message, each with the row group.
+        SourceError: If a page cannot be decoded.
     """
-    leaves = [position for position, column in enumerate(columns) if column.must_fit]
+    owners = footer.schema.owners
+    leaves = [leaf for leaf, owner in enumerate(owners) if columns[owner].must_fit]
     if not leaves:
-        return
+        return list(columns)
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
+    names = clean_names(footer.columns)
     proofs = options.validate == "fast"
-    pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names.new)))
+    pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names)))
     misfits: dict[int, int] = {}
     for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves, proofs=proofs))):
-        if leaf not in misfits and not await to_thread.run_sync(pages.fits, group, names.new[leaf]):
-            misfits[leaf] = group
-    found = [
-        replace(columns[leaf], name=names.old[leaf], action=Action.REFUSE, remedy=_TOO_LARGE.format(group))
-        for leaf, group in misfits.items()
+        column = owners[leaf]
+        if column not in misfits and not await to_thread.run_sync(pages.fits, group, names[column]):
+            misfits[column] = group
+    return [
+        replace(column, action=Action.REFUSE, remedy=_TOO_LARGE.format(misfits[number]))
+        if number in misfits
+        else column
+        for number, column in enumerate(columns)
     ]
-    if message := refusal(file.path, found):
-        raise SourceError(message, path=file.path)

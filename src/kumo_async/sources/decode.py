@@ -229,11 +229,11 @@ def _without_extensions(batch: Any) -> Any:
 
 
 def uint64_to_check(footer: Footer, leaves: Sequence[int], *, proofs: bool) -> Iterator[tuple[int, int]]:
-    """Give the row groups and columns of uint64 whose statistics do not prove that all values fit into an int64.
+    """Give the row groups and leaves of uint64 whose statistics do not prove that all values fit into an int64.
 
     Args:
         footer: The file's footer.
-        leaves: Positions of the columns, all of which have one leaf, as all columns of the file have.
+        leaves: Their positions among the leaves of all columns; a struct has several.
         proofs: Whether statistics are believed.
 
     Raises:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anyio import to_thread
@@ -23,8 +23,9 @@ from anyio import to_thread
 from ..errors import SourceError
 from ..formats.arrow_errors import arrow_errors
 from ..formats.parquet import MAGIC, Footer, tail_length, verify_footer
-from ..formats.parquet_join import cost_of_file, cost_of_pieces, joined_footer
+from ..formats.parquet_join import cost_of_file, cost_of_pieces, joined_footer, pages_end
 from .files import FileRange, Partition
+from .page_indexes import read_pieces_indexes
 from .spool import Spool
 from .workers import Workers
 
@@ -62,7 +63,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A small Parquet file: its footer, and where its pages are."""
+    """A small Parquet file: its footer, and where all that lies before it is, save for the magic number."""
 
     footer: Footer
     pages: FileRange
@@ -203,6 +204,8 @@ def _not_encoded(path: str, reason: str) -> SourceError:
 
 def _joined(encoding: Encoding, pieces: list[_Piece]) -> Partition:
     rows = sum(piece.footer.num_rows for piece in pieces)
-    footer = joined_footer([piece.footer for piece in pieces])
+    indexes = read_pieces_indexes([(piece.footer, piece.pages) for piece in pieces])
+    made, footer = joined_footer([piece.footer for piece in pieces], indexes)
     verify_footer(footer, rows, encoding.schema.names)
-    return Partition((MAGIC, *(piece.pages for piece in pieces), footer), rows)
+    body = (replace(piece.pages, length=pages_end(piece.footer) - len(MAGIC)) for piece in pieces)
+    return Partition((MAGIC, *body, *([made] if made else []), footer), rows)

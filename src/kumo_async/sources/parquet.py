@@ -16,19 +16,22 @@ from ..formats.parquet import (
     MAGIC,
     Footer,
     ParquetError,
+    PartitionLayout,
     partition_footer,
     tail_length,
     verify_footer,
     whole_footer,
 )
+from ..formats.types import ColumnType
 from ..options import UploadOptions
-from .accept import AcceptedTypes, accept_types, check_uint64
+from .accept import AcceptedTypes, accept_types, decide_types, refuse_misfits
 from .check import PageCheck
 from .decode import ParquetPages
 from .encode import UNIT_BYTES, Encoding, encoded_partitions
 from .encoding import encoding_of
 from .files import FileRange, Partition, SourceFile
 from .names import ColumnNames, accept_names
+from .page_indexes import read_page_indexes
 from .page_units import page_units
 from .spool import Spool
 from .stretches import Stretch, all_int96, has_int96, plan_stretches
@@ -80,8 +83,9 @@ class ParquetSource:
             length = tail_length(await file.read(file.size - tail, tail), file.size)
             start = file.size - _TAIL - length
             data = await file.read(start, length)
-            footer, names, types = await to_thread.run_sync(_look, file, data, start, options)
-            await check_uint64(file, footer, names, types.columns, options)
+            footer, columns = await to_thread.run_sync(_look, file, data, start, options)
+            columns = await refuse_misfits(file, footer, columns, options)
+            names, types = await to_thread.run_sync(_accept, file.path, footer, columns)
         return cls(file, footer, names, types, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
@@ -119,7 +123,7 @@ class ParquetSource:
         self, stretch: Stretch, stretches: list[Stretch], size: int | None, workers: Workers
     ) -> AsyncGenerator[Partition, None]:
         if not stretch.encoded:
-            yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups))
+            yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups, size))
             return
         # Among partitions that are copied, timestamps stay what they are there.
         int96 = len(stretches) > 1 and all_int96(self._footer)
@@ -145,12 +149,21 @@ class ParquetSource:
             verify_footer(footer, self._footer.num_rows, self.columns)
         return Partition((FileRange(self.file, 0, self._footer.data_end), footer), self._footer.num_rows)
 
-    def _cut(self, row_groups: range) -> Partition:
+    def _cut(self, row_groups: range, size: int) -> Partition:
         with _refusing(self.file.path):
-            layout = partition_footer(self._footer, row_groups, self._new_names)
+            layout = self._layout(row_groups, size)
             verify_footer(layout.footer, layout.num_rows, self.columns)
         body = (FileRange(self.file, start, end - start) for start, end in layout.ranges)
-        return Partition((MAGIC, *body, layout.footer), layout.num_rows)
+        made = [layout.offset_indexes] if layout.offset_indexes else []
+        return Partition((MAGIC, *body, *made, layout.footer), layout.num_rows)
+
+    def _layout(self, row_groups: range, size: int) -> PartitionLayout:
+        if indexes := read_page_indexes(self.file, self._footer, row_groups):
+            layout = partition_footer(self._footer, row_groups, self._new_names, indexes)
+            # A row group that fills a partition alone may leave them no place.
+            if layout.size <= size:
+                return layout
+        return partition_footer(self._footer, row_groups, self._new_names)
 
 
 async def _check_magic(file: SourceFile) -> None:
@@ -166,21 +179,24 @@ async def _check_magic(file: SourceFile) -> None:
     raise SourceError(f"{file.path} is not a Parquet file that can be uploaded: {advice}", path=file.path)
 
 
-def _look(
-    file: SourceFile, data: bytes, start: int, options: UploadOptions
-) -> tuple[Footer, ColumnNames, AcceptedTypes]:
+def _look(file: SourceFile, data: bytes, start: int, options: UploadOptions) -> tuple[Footer, list[ColumnType]]:
     footer = Footer.parse(data, start)
-    problems: list[SourceError] = []
-    with _collecting(problems):
-        names = accept_names(file.path, footer.columns)
     if footer.columns and not footer.num_rows:
         raise SourceError(f"{file.path} has no rows; a table needs at least one.", path=file.path)
+    return footer, decide_types(footer, options)
+
+
+def _accept(path: str, footer: Footer, columns: list[ColumnType]) -> tuple[ColumnNames, AcceptedTypes]:
+    problems: list[SourceError] = []
     with _collecting(problems):
-        types = accept_types(file.path, footer, options)
+        names = accept_names(path, footer.columns)
+    with _collecting(problems):
+        types = accept_types(path, footer, columns)
     if problems:
         # All that is wrong with the columns is said at once.
-        raise SourceError("\n".join(map(str, problems)), path=file.path) from problems[0]
-    return footer, names, types
+        refused = tuple(column for problem in problems for column in problem.columns or ())
+        raise SourceError("\n".join(map(str, problems)), path=path, columns=refused or None) from problems[0]
+    return names, types
 
 
 @contextmanager
