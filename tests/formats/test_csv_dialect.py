@@ -246,3 +246,17 @@ def test_a_backslash_is_an_escape_only_where_the_file_would_be_broken_without(
 ) -> None:
     assert detect(data, complete=True).dialect.escape == escape
     assert detect(data, complete=True, escape=b"").dialect.escape is None
+
+
+@pytest.mark.parametrize(
+    ("data", "quote"),
+    [
+        (b'id,t\n1,"nut" wide\n2,"bolt" long\n', None),
+        (b'id,t\n1,"nut" wide\n2,"x"\n', b'"'),
+        (b'id,t\n1,"nut" wide\n2,"bolt\n', b'"'),  # one that was forgotten
+        (b'id,t\n1,"nut\n2,"bolt\n', b'"'),
+        (b'id,t\n1,2\n2,"\n', b'"'),
+    ],
+)
+def test_a_file_knows_no_quoting_only_where_nothing_is_quoted(data: bytes, quote: bytes | None) -> None:
+    assert detect(data, complete=True).dialect.quote == quote

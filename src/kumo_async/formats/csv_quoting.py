@@ -13,13 +13,15 @@ class Quoting(NamedTuple):
 
     Attributes:
         good: Those that end with it, too.
-        bad: Those that go on behind it.
+        bad: Those that go on behind the next quote, or have none.
+        inline: Those of the bad ones whose next quote is in the same line.
         kept: Those of the good ones that hold a delimiter or a newline, and so had to be quoted.
         doubled: Those of the good ones that hold a quote, which is doubled.
     """
 
     good: int = 0
     bad: int = 0
+    inline: int = 0
     kept: int = 0
     doubled: int = 0
 
@@ -36,9 +38,9 @@ def find_quoting(text: str, whole: bool, delimiter: str, quote: str, escape: str
 
     Example:
         >>> find_quoting("a,b\n'x, y',z\n'tis,1\n's,2\n", True, ",", "'", "")
-        Quoting(good=1, bad=1, kept=1, doubled=0)
+        Quoting(good=1, bad=1, inline=0, kept=1, doubled=0)
     """
-    good = bad = kept = doubled = 0
+    good = bad = inline = kept = doubled = 0
     special = re.compile(f"[{re.escape(delimiter)}\r\n]")
     for match in _pattern(delimiter, quote, escape).finditer(text):
         if match["good"] is not None:
@@ -47,7 +49,8 @@ def find_quoting(text: str, whole: bool, delimiter: str, quote: str, escape: str
             doubled += quote * 2 in match["inner"]
         elif match["bad"] is not None or whole:
             bad += 1
-    return Quoting(good, bad, kept, doubled)
+            inline += match["bad"] is not None and not {"\r", "\n"} & set(match["inner"])
+    return Quoting(good, bad, inline, kept, doubled)
 
 
 def without_escapes(text: str, escape: str) -> str:

@@ -131,7 +131,8 @@ class _Sniffer:
             return False
         if not other.quote:
             within = any(_is_within(field, usual.quote) for row in other.rows for field in row)
-            return bool(usual.quoting.bad and not usual.quoting.good and not within)
+            # A quote that is not closed in its line is more likely one that was forgotten, and is refused.
+            return not usual.quoting.good and usual.quoting.bad == usual.quoting.inline > 0 and not within
         needed = 1 if usual.score.consistent < 1 else 2
         kept = other.quoting.doubled or other.quoting.kept >= needed
         return bool(kept or self._names_are_quoted(other) or _is_column_quoted(usual.rows, other.quote))
