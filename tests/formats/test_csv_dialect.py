@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from kumo_async.formats.csv_dialect import CsvDialect, Header, HeaderError, detect, read_header, write_header
+from kumo_async.formats.csv_detect import detect
+from kumo_async.formats.csv_dialect import CsvDialect, Header, HeaderError, read_header, write_header
 
 PLAIN = CsvDialect()
 DIALECTS = [
@@ -78,12 +79,12 @@ def test_the_bytes_of_a_dialect_must_differ() -> None:
     ],
 )
 def test_detect(text: str, delimiter: str, quote: str) -> None:
-    assert detect(text.encode(), complete=True) == CsvDialect(delimiter.encode(), quote.encode())
+    assert detect(text.encode(), complete=True).dialect == CsvDialect(delimiter.encode(), quote.encode())
 
 
 def test_detect_leaves_out_the_record_that_the_block_cuts() -> None:
     block = b"id;a,b\n1;2,5\n2;3,5\n" + b"3"
-    assert detect(block, complete=False) == CsvDialect(b";")
+    assert detect(block, complete=False).dialect == CsvDialect(b";")
 
 
 @pytest.mark.parametrize(
@@ -95,13 +96,13 @@ def test_detect_leaves_out_the_record_that_the_block_cuts() -> None:
     ],
 )
 def test_detect_reads_a_sample(rows: str) -> None:
-    assert detect(f"a;b\n1;2\n{rows}".encode(), complete=False) == CsvDialect(b";")
+    assert detect(f"a;b\n1;2\n{rows}".encode(), complete=False).dialect == CsvDialect(b";")
 
 
 def test_detect_many_columns() -> None:
     header = ";".join(f"column {number}, mean" for number in range(20_000))
     row = ";".join(f"{number},5" for number in range(20_000))
-    assert detect(f"{header}\n{row}\n{row}\n".encode(), complete=False) == CsvDialect(b";")
+    assert detect(f"{header}\n{row}\n{row}\n".encode(), complete=False).dialect == CsvDialect(b";")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -110,7 +111,7 @@ def test_detect_what_duckdb_writes(delimiter: str, tmp_path: Path) -> None:
     text = "'Nut; ' || i || ', | \"large\"' || chr(10)"
     query = f"select i as id, {text} as text, i / 7 as x, null as nothing from range(5000) t(i)"
     duckdb.execute(f"copy ({query}) to '{path}' (header, delimiter '{delimiter}')")
-    assert detect(path.read_bytes()[: 1 << 16], complete=False) == CsvDialect(delimiter.encode())
+    assert detect(path.read_bytes()[: 1 << 16], complete=False).dialect == CsvDialect(delimiter.encode())
 
 
 @pytest.mark.parametrize(
@@ -243,5 +244,19 @@ def test_what_python_writes_is_read_and_the_reverse(names: list[str], quote_all:
 def test_a_backslash_is_an_escape_only_where_the_file_would_be_broken_without(
     data: bytes, escape: bytes | None
 ) -> None:
-    assert detect(data, complete=True).escape == escape
-    assert detect(data, complete=True, escape=b"").escape is None
+    assert detect(data, complete=True).dialect.escape == escape
+    assert detect(data, complete=True, escape=b"").dialect.escape is None
+
+
+@pytest.mark.parametrize(
+    ("data", "quote"),
+    [
+        (b'id,t\n1,"nut" wide\n2,"bolt" long\n', None),
+        (b'id,t\n1,"nut" wide\n2,"x"\n', b'"'),
+        (b'id,t\n1,"nut" wide\n2,"bolt\n', b'"'),  # one that was forgotten
+        (b'id,t\n1,"nut\n2,"bolt\n', b'"'),
+        (b'id,t\n1,2\n2,"\n', b'"'),
+    ],
+)
+def test_a_file_knows_no_quoting_only_where_nothing_is_quoted(data: bytes, quote: bytes | None) -> None:
+    assert detect(data, complete=True).dialect.quote == quote

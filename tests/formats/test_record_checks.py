@@ -187,3 +187,33 @@ def test_faults_are_told_in_words_without_the_data() -> None:
         with pytest.raises(CheckError) as caught:
             checker.check(data, scanner.feed(data))
         assert str(caught.value) == words
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from([b"1,2\n", b"3,4\r", b'5,"\\"\n', b"6,\\\r\n", b'"7,"', b"8", b"\n", b"\\", b'"'])).map(
+        b"".join
+    ),
+    st.lists(st.integers(0, 60), max_size=8),
+)
+@example(b'5,"\\"\r7\n', [6, 7])
+def test_an_escape_is_named_where_a_backslash_stands_before_a_quote(data: bytes, borders: list[int]) -> None:
+    assume(Oracle(CsvDialect()).read(data).unclosed is None)
+    found = Oracle(CsvDialect()).read(data)
+    rows = zip([0, *found.ends], found.ends, found.blank, strict=False)
+    records = [data[start:end] for start, end, blank in rows if not blank]
+    at = next((n for n, fields in enumerate(found.fields) if len(fields) != 2), None)
+    assume(at is not None)
+    edges = [0, *sorted(min(border, len(data)) for border in borders), len(data)]
+    blocks = [data[start:end] for start, end in pairwise(edges)]
+    assert at is not None
+    with pytest.raises(CheckError) as error:
+        check_all(RecordScanner(CsvDialect(), count_fields=True), RecordChecker(2, quote=b'"'), blocks)
+    assert error.value.record == at + 1
+    assert ("escape='\\\\'" in error.value.remedy) == (b'\\"' in records[at])
+
+
+def check_all(scanner: RecordScanner, checker: RecordChecker, blocks: list[bytes]) -> None:
+    for block in blocks:
+        checker.check(block, scanner.feed(block))
+    checker.check(b"", scanner.finish(), final=True)

@@ -19,7 +19,7 @@ import kumo_async
 from kumo_async import ConfigurationError, CsvOptions, SourceError, UploadOptions
 from kumo_async.formats.csv_types import possible_types
 from kumo_async.local import LocalDataPlane
-from kumo_async.sources import convert_types, encode, open_source
+from kumo_async.sources import convert_types
 
 ROWS = 20_000
 SECRET = "s3cr3t"
@@ -288,36 +288,3 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(
     assert scope.cancelled_caught
     assert spool_files(tmp_path) == []
     assert not await parquet.has_table_async("t")
-
-
-@pytest.mark.parametrize("encoders", [1, 2])
-@pytest.mark.parametrize("value", ["text 1", "0.125"])
-async def test_memory_stays_within_the_formula(
-    tmp_path: Path, encoders: int, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kumo_async.sources.convert.processors", lambda: encoders)
-    unit, block = 2 * 1024**2, 256 * 1024
-    monkeypatch.setattr(encode, "UNIT_BYTES", unit)
-    monkeypatch.setattr(convert_types, "BLOCK_BYTES", block)
-    path = tmp_path / "a.csv"
-    # An empty field grows the most: from one byte to a value and a text.
-    empty = "," * 49 + "\n"
-    with path.open("w") as file:
-        file.write(",".join(f"c{number}" for number in range(50)) + "\n")
-        for _ in range(60):
-            file.write(",".join([value] * 50) + "\n" + empty * 2_000)
-    options = UploadOptions(convert="parquet", spool_dir=tmp_path)
-    old = pa.default_memory_pool()
-    pool = pa.proxy_memory_pool(old)
-    pa.set_memory_pool(pool)
-    try:
-        async with open_source(path, "parquet", options) as source:
-            first = pool.max_memory()
-            parts = [partition async for partition in source.partitions(16 * unit)]
-        most = pool.max_memory()
-    finally:
-        pa.set_memory_pool(old)
-    assert sum(part.rows or 0 for part in parts) == 60 * 2_001
-    assert first <= encoders * 18 * block
-    assert most <= encoders * 4 * unit
-    assert path.stat().st_size * 4 > 20 * 1024**2 > encoders * 4 * unit

@@ -204,3 +204,12 @@ async def test_too_many_partitions_of_a_compressed_file_are_warned_of(
     report = await csv.upload_async("a", path, options=options)
     assert len(report.partitions) == 150
     assert "Upload it as Parquet instead" in report.warnings[-1]
+
+
+def test_a_late_escape_is_named_by_the_full_check(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(ROWS + b'1,"say \\"hi, you\\""\n' + ROWS[4:])
+    for size in (None, MIB):
+        with pytest.raises(SourceError, match=r"record 600001, .* 3 fields instead of 2\. Pass .*escape='"):
+            cut(path, size, validate="full")
+        assert cut(path, size, validate="full", csv=kumo_async.CsvOptions(escape="\\"))

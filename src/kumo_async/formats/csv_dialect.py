@@ -1,7 +1,7 @@
 r"""What separates and quotes the fields of a CSV file, and what its columns are called.
 
-`detect` looks at the first block of a file, `read_header` reads its first record, `write_header` writes one again. The
-records behind the header are never rewritten, so nothing here looks at what they mean.
+`read_header` reads the first record of a file, `write_header` writes one again. The records behind the header are never
+rewritten, so nothing here looks at what they mean. `csv_detect` finds the dialect of a file where it is not given.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from kumo_async.formats.csv_sniff import DELIMITERS, is_escaped, sniff
 from kumo_async.formats.records import RecordEnds, RecordError, RecordScanner
 
 __all__ = [
+    "BOM",
+    "SEPARATOR_LINE",
     "CsvDialect",
     "FirstRecord",
     "Header",
     "HeaderError",
-    "detect",
     "find_first_record",
     "read_header",
     "read_records",
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _STRIDE: Final = 1 << 16  # bytes looked at together for the end of the header, which most often are enough
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -38,7 +38,7 @@ _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that 
 }
 #: What Excel takes for its delimiter and not for a record, where it is the first line:
 #: https://en.wikipedia.org/wiki/Comma-separated_values#Standardization
-_SEPARATOR_LINE: Final = re.compile(rb"sep=([!-~\t ])(?:\r\n|\n|\r)", re.IGNORECASE)
+SEPARATOR_LINE: Final = re.compile(rb"sep=([!-~\t ])(?:\r\n|\n|\r)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,51 +71,6 @@ class CsvDialect:
                 raise ValueError(f"{name} must be one ASCII byte that is neither a newline nor NUL, not {byte!r}")
         if len(set(given.values())) < len(given):
             raise ValueError(f"{', '.join(given)} must differ from each other")
-
-
-def detect(
-    block: bytes,
-    complete: bool,
-    *,
-    delimiter: bytes | None = None,
-    quote: bytes | None = None,
-    escape: bytes | None = None,
-) -> CsvDialect:
-    r"""Detect the dialect of a CSV file, as far as it is not known.
-
-    The delimiter is the one, of ``,`` ``;`` tab and ``|``, that occurs in the header and gives the most rows as many
-    fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, the
-    commas of decimal numbers and of prose aside. A first line such as ``sep=;``, which Excel knows, tells it. The quote
-    is ``"`` unless fields are plainly quoted with ``'``. A backslash is an escape where quotes within quoted fields
-    stand behind one, which without an escape would be broken CSV.
-
-    Arguments:
-        block: The first bytes of the file; about 256 KiB of them are looked at.
-        complete: Whether these bytes are the whole file, so that the last record is a whole one.
-        delimiter: The delimiter, where it is known.
-        quote: The quote, where it is known; ``b""`` where the file knows no quoting.
-        escape: The escape, where it is known; ``b""`` where there is none.
-
-    Returns:
-        The dialect; that of RFC 4180 if nothing speaks for another, as with one column.
-
-    Example:
-        >>> detect(b"name;price\nnut;0,50\nbolt;1,75\n", complete=True)
-        CsvDialect(delimiter=b';', quote=b'"', escape=None)
-    """
-    block = block.removeprefix(_BOM)
-    if told := _SEPARATOR_LINE.match(block):
-        delimiter, block = delimiter or told[1], block[told.end() :]
-    taken = (quote or b"") + (escape or b"")
-    candidates = (delimiter or bytes(byte for byte in DELIMITERS.encode() if byte not in taken)).decode()
-    if delimiter is None or quote is None:
-        known = None if quote is None else quote.decode()
-        delimiter, quote = sniff(block.decode("latin-1"), complete, candidates, known)
-    if quote in (delimiter, escape):
-        quote = None
-    if escape is None and quote and is_escaped(block.decode("latin-1"), complete, delimiter.decode(), quote.decode()):
-        escape = b"\\"
-    return CsvDialect(delimiter, quote or None, escape or None)
 
 
 class HeaderError(ValueError):
@@ -194,8 +149,8 @@ def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> Firs
         FirstRecord(start=1, end=5, terminator=b'\n', fields=2)
     """
     _refuse_other_encodings(block)
-    start = len(_BOM) if block.startswith(_BOM) else 0
-    if told := _SEPARATOR_LINE.match(block, start):
+    start = len(BOM) if block.startswith(BOM) else 0
+    if told := SEPARATOR_LINE.match(block, start):
         start = told.end()
     start += len(block[start:]) - len(block[start:].lstrip(b"\r\n"))
     if start == len(block) and complete:
@@ -228,7 +183,7 @@ def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -
     fields = [name.encode() for name in names]
     guarded = [any(byte in special for byte in field) for field in fields]
     # A header of one empty name would be a blank line, and a mark that begins a name would be the mark of the file.
-    if fields == [b""] or fields[0].startswith(_BOM):
+    if fields == [b""] or fields[0].startswith(BOM):
         guarded[0] = True
     written = [
         _guard(field, special, dialect) if guard else field for field, guard in zip(fields, guarded, strict=True)

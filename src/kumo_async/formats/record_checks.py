@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from kumo_async.formats.record_hints import EscapedQuotes
+
 if TYPE_CHECKING:
     from kumo_async.formats.records import RecordEnds
 
@@ -38,6 +40,10 @@ class _Fault(NamedTuple):
 _NUL: Final = "Remove it; or pass csv=CsvOptions(encoding=...) if the file is UTF-16 or UTF-32"
 _NOT_UTF8: Final = "Pass its encoding, such as csv=CsvOptions(encoding='latin-1')"
 _RAGGED: Final = "Mend the record; or pass the file's dialect as csv=CsvOptions(...) if it is not the one in use"
+_ESCAPED: Final = (
+    "Pass csv=CsvOptions(escape='\\\\') if a backslash makes the quote behind it literal, as the record may mean; or "
+    "mend the record, or pass the file's dialect if it is not the one in use"
+)
 
 
 class RecordChecker:
@@ -49,6 +55,7 @@ class RecordChecker:
     Arguments:
         columns: The number of fields that each record must have.
         offset: The offset in bytes of the first record.
+        quote: The quote that a backslash may be meant to escape, which errors then say; None where that cannot be.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
@@ -60,10 +67,11 @@ class RecordChecker:
         kumo_async.formats.record_checks.CheckError: record 2, which begins at byte 4, has 1 field instead of 2
     """
 
-    def __init__(self, columns: int, offset: int = 0) -> None:
+    def __init__(self, columns: int, offset: int = 0, quote: bytes | None = None) -> None:
         self._columns = columns
         self._offset = self._start = offset  # of the next byte, and of the record that has not ended
         self._rows = 0
+        self._escaped = EscapedQuotes(quote)
         self._tail = b""  # the last bytes, where they may be a character that the next block completes
 
     def check(self, block: bytes | bytearray, ends: RecordEnds, *, final: bool = False) -> None:
@@ -77,11 +85,12 @@ class RecordChecker:
         Raises:
             CheckError: They are not fit.
         """
-        bad, ragged = self._bad_byte(block, ends, final), self._ragged(ends)
+        bad, ragged = self._bad_byte(block, ends, final), self._ragged(block, ends)
         if bad and not (ragged and ragged.record < bad.record):
             raise CheckError(bad)
         if ragged:
             raise CheckError(ragged)
+        self._escaped.keep(block, ends, self._offset)
         self._offset += len(block)
         self._rows += ends.rows
         if ends.end >= 0:
@@ -112,7 +121,7 @@ class RecordChecker:
             return start + error.start
         return None
 
-    def _ragged(self, ends: RecordEnds) -> _Fault | None:
+    def _ragged(self, block: bytes | bytearray, ends: RecordEnds) -> _Fault | None:
         if ends.are_regular(self._columns):
             return None
         counts, blanks = ends.fields, ends.blank
@@ -126,7 +135,8 @@ class RecordChecker:
         fields = int(counts[at])
         count = "1 field" if fields == 1 else f"{fields:,} fields"
         what = f", which begins at byte {offset}, has {count} instead of {self._columns:,}"
-        return _Fault(self._rows + at - int(blank) + 1, offset, what, _RAGGED)
+        escaped = self._escaped.found(block, offset - self._offset, int(ends.offsets[at]) - self._offset)
+        return _Fault(self._rows + at - int(blank) + 1, offset, what, _ESCAPED if escaped else _RAGGED)
 
 
 def _incomplete(data: bytes) -> int:

@@ -56,7 +56,7 @@ class ConvertSource:
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.rows: int | None = sum(block.rows for block in blocks)
-        self.warnings = beginning.names.warnings
+        self.warnings = beginning.warnings
         self._options = options
         self._parser = parser
         self._types = types

@@ -39,7 +39,7 @@ class CsvSource:
         self.types: Mapping[str, str] = dict(zip(self.columns, seeming_types(rows, len(self.columns)), strict=True))
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
-        self.warnings = beginning.names.warnings
+        self.warnings = beginning.warnings
         self._content = content
         self._data_start = beginning.data_start
         self._header = beginning.header

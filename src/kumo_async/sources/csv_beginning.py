@@ -8,7 +8,8 @@ from pathlib import PurePath
 from anyio import to_thread
 
 from ..errors import SourceError
-from ..formats.csv_dialect import CsvDialect, HeaderError, detect, find_first_record, read_header, write_header
+from ..formats.csv_detect import detect
+from ..formats.csv_dialect import CsvDialect, HeaderError, find_first_record, read_header, write_header
 from ..formats.csv_preview import first_rows
 from ..formats.identify import MARKUP, FileKind, identify, tell
 from ..options import CsvOptions
@@ -30,12 +31,14 @@ class Beginning:
         names: What its columns are called.
         data_start: The offset in bytes of the first record behind the header.
         header: The header of each partition.
+        warnings: What the user should know.
     """
 
     dialect: CsvDialect
     names: ColumnNames
     data_start: int
     header: bytes
+    warnings: tuple[str, ...]
 
 
 async def begin(content: Content, path: str, options: CsvOptions) -> Beginning:
@@ -78,8 +81,8 @@ def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
     if len(beginning.names.old) < 2:
         raise SourceError(
             f"{path} has a single column, and Kumo takes CSV tables of two columns or more. If its columns are "
-            f"separated by something else than comma, semicolon, tab or |, pass csv=CsvOptions(delimiter=...); or "
-            f"upload Parquet.",
+            f"separated by something else than comma, semicolon, tab or |, pass csv=CsvOptions(delimiter=...); if "
+            f"other lines stand before its header, remove them; or upload Parquet.",
             path=path,
         )
     return beginning
@@ -87,7 +90,9 @@ def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
 
 def _begun(path: str, first: bytes, complete: bool, options: CsvOptions) -> Beginning:
     quote = None if options.quote is None else options.quote.encode()
-    dialect = detect(first, complete, delimiter=_byte(options.delimiter), quote=quote, escape=_byte(options.escape))
+    dialect, doubts = detect(
+        first, complete, delimiter=_byte(options.delimiter), quote=quote, escape=_byte(options.escape)
+    )
     record = find_first_record(first, dialect, complete)
     terminator = record.terminator or b"\n"
     old = read_header(first, dialect, complete).names if options.header else tuple(options.column_names or ())
@@ -99,10 +104,15 @@ def _begun(path: str, first: bytes, complete: bool, options: CsvOptions) -> Begi
             path=path,
         )
     names = ColumnNames(old, names.new, names.warnings)
+    warnings = (*map(_doubtful, doubts), *names.warnings)
     if options.header and not names.changed and record.terminator:
-        return Beginning(dialect, names, record.end, first[record.start : record.end])
+        return Beginning(dialect, names, record.end, first[record.start : record.end], warnings)
     start = record.end if options.header else record.start
-    return Beginning(dialect, names, start, write_header(names.new, dialect, terminator))
+    return Beginning(dialect, names, start, write_header(names.new, dialect, terminator), warnings)
+
+
+def _doubtful(doubt: str) -> str:
+    return f"The file may be written in another dialect than the detected one: {doubt}. Say with csv=CsvOptions(...)."
 
 
 def _byte(character: str | None) -> bytes | None:

@@ -36,7 +36,7 @@ class Scan:
         self._content = content
         self._path = path
         self._scanner = RecordScanner(dialect, start, count_fields=True)
-        self._checker = RecordChecker(columns, start)
+        self._checker = RecordChecker(columns, start, None if dialect.escape else dialect.quote)
         self._checked = None if full else start + FIRST_BLOCK
 
     @property
