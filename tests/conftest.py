@@ -26,8 +26,13 @@ def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a thread, a socket or a file of its own open."""
     threads = set(threading.enumerate())
     files = _open_files()
+    # Collect what the test made, and not each time what all imported libraries and collected tests consist of.
+    gc.freeze()
     yield
     gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        if getattr(thread, "stopping", False):  # AnyIO's, told to end when its loop did, may still be on its way out
+            thread.join(10)
     assert {thread.name for thread in set(threading.enumerate()) - threads} == set()
     left = {entry for entry in _open_files() - files if "socket" in entry or "/pytest-" in entry}
     assert left == set()
