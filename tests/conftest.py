@@ -21,22 +21,21 @@ def _open_files() -> set[str]:
     return {f"{link.name} -> {link.readlink()}" for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
 
 
-def _left(threads: set[threading.Thread], files: set[str]) -> set[str]:
-    """What there is of threads, and of open sockets and files of the tests' own, that was not there before."""
-    new = {entry for entry in _open_files() - files if "socket" in entry or "/pytest-" in entry}
-    return new | {thread.name for thread in set(threading.enumerate()) - threads}
-
-
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a thread, a socket or a file of its own open."""
     threads = set(threading.enumerate())
     files = _open_files()
+    # Collect what the test made, and not each time what all imported libraries and collected tests consist of.
+    gc.freeze()
     yield
-    if _left(threads, files):
-        # It takes longer than most tests do, so only what may be held by garbage alone is looked for in it.
-        gc.collect()
-    assert _left(threads, files) == set()
+    gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        if getattr(thread, "stopping", False):  # AnyIO's, told to end when its loop did, may still be on its way out
+            thread.join(10)
+    assert {thread.name for thread in set(threading.enumerate()) - threads} == set()
+    left = {entry for entry in _open_files() - files if "socket" in entry or "/pytest-" in entry}
+    assert left == set()
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def test_no_message_speaks_of_python(message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "args", "words"),
     [
-        (b"a~b\n1~2\n", [], "pass --delimiter; or upload Parquet"),
+        (b"a~b\n1~2\n", [], "pass --delimiter; if"),
         (b"a,b\n1,\xff\n", [], "such as --encoding latin-1"),
         (b"a,b\n1,2\n", ["--no-header"], "--no-header needs --column-names"),
         (b"a,b\n1,2\n", ["--column-names", "a"], "--column-names names 1"),
