@@ -14,7 +14,7 @@ _RULES = [
     (r"csv=CsvOptions\(delimiter=\.\.\.\)", "--delimiter"),
     (r"csv=CsvOptions\(encoding=\.\.\.\)", "--encoding"),
     (r"csv=CsvOptions\(encoding='([^']*)'\)", r"--encoding \1"),
-    (r"csv=CsvOptions\(escape='\\\\\\\\'\)", r"--escape '\\'"),
+    (r"csv=CsvOptions\(escape='\\\\'\)", r"--escape '\\'"),
     (r"csv=CsvOptions\(\.\.\.\)", "--delimiter, --quote, --escape or --encoding"),
     (r"CsvOptions\(column_names=\.\.\.\)", "--column-names"),
     (r"CsvOptions\(header=False\) needs column_names", "--no-header needs --column-names"),
