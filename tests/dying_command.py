@@ -29,7 +29,7 @@ def _die_after(records: int) -> None:
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    LockedFile.append = dying  # type: ignore[method-assign]
+    LockedFile.append = dying  # type: ignore[assignment,method-assign]
 
 
 if __name__ == "__main__":
