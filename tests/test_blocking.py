@@ -105,6 +105,18 @@ def test_it_works_after_a_fork_in_the_middle_of_a_call(tmp_path: Path) -> None:
     )
 
 
+#: The end of a script in which Ctrl-C comes while `wait` runs.
+EXPECT_CTRL_C = """
+try:
+    blocking.run(wait)
+except KeyboardInterrupt:
+    assert cleaned == [True]
+    assert [t.name for t in threading.enumerate()] == ["MainThread"]
+else:
+    raise SystemExit("not interrupted")
+"""
+
+
 def test_ctrl_c_cancels_cleans_up_and_raises(tmp_path: Path) -> None:
     run_script(
         tmp_path,
@@ -122,15 +134,8 @@ def test_ctrl_c_cancels_cleans_up_and_raises(tmp_path: Path) -> None:
                 with anyio.CancelScope(shield=True):
                     await anyio.sleep(0.05)
                 cleaned.append(True)
-
-        try:
-            blocking.run(wait)
-        except KeyboardInterrupt:
-            assert cleaned == [True]
-            assert [t.name for t in threading.enumerate()] == ["MainThread"]
-        else:
-            raise SystemExit("not interrupted")
         """,
+        EXPECT_CTRL_C,
     )
 
 
@@ -158,15 +163,8 @@ def test_ctrl_c_that_comes_before_the_waiting_begins_cancels_too(tmp_path: Path)
                 await anyio.sleep_forever()
             finally:
                 cleaned.append(True)
-
-        try:
-            blocking.run(wait)
-        except KeyboardInterrupt:
-            assert cleaned == [True]
-            assert [t.name for t in threading.enumerate()] == ["MainThread"]
-        else:
-            raise SystemExit("not interrupted")
         """,
+        EXPECT_CTRL_C,
     )
 
 
@@ -221,12 +219,13 @@ def test_ctrl_c_during_an_upload_leaves_no_table(tmp_path: Path) -> None:
     )
 
 
-def run_script(tmp_path: Path, script: str) -> None:
+def run_script(tmp_path: Path, *scripts: str) -> None:
+    """Run scripts one behind the other, as one, in a process of their own."""
     (tmp_path / "orders.csv").write_text("id,amount\n1,9.50\n2,12.25\n3,7.00\n")
     environment = {**os.environ, "KUMO_API_ENDPOINT": f"local:{tmp_path / 'plane'}", "PYTHONWARNINGS": "error"}
     # Python 3.12 and later warn about any fork beside threads, which is what is tried here.
     environment["PYTHONWARNINGS"] += ",default::DeprecationWarning"
-    code = textwrap.dedent(script)
+    code = "".join(textwrap.dedent(script) for script in scripts)
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -19,6 +19,7 @@ from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 import kumo_async
+from dying_command import dying_upload
 from kumo_async.cli.interrupts import UploadWatch
 from kumo_async.local import Exchange, Fault, LocalDataPlane, Stall, Status
 from kumo_async.local.calls import CallName
@@ -31,24 +32,6 @@ FINISHING = (
     "Finishing the commit, which must not stop halfway. A second Ctrl-C leaves at once; `kumo-async recover`, or the "
     "same command, then finishes it.\n"
 )
-
-
-#: Dies when its journal says that all is stored, before the commit.
-DYING = """
-import os, sys
-from kumo_async.upload.journal_files import LockedFile
-append, left = LockedFile.append, [2]
-
-def dying(file, line, *, sync):
-    append(file, line, sync=sync)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), 9)
-
-LockedFile.append = dying
-import kumo_async
-kumo_async.FileUploadConnector("csv").upload("orders", sys.argv[1])
-"""
 
 
 class Gate:
@@ -119,6 +102,16 @@ async def next_line(process: Process) -> str:
     return line
 
 
+@asynccontextmanager
+async def interrupted_in_its_commit(plane: LocalDataPlane, gate: Gate, path: Path) -> AsyncIterator[Process]:
+    """Run an upload that gets its first Ctrl-C while the gate holds a call of its commit."""
+    async with running(plane, "upload", str(path)) as process:
+        await gate.came.wait()
+        process.send_signal(signal.SIGINT)
+        assert await next_line(process) == FINISHING
+        yield process
+
+
 def client_of(plane: LocalDataPlane) -> kumo_async.KumoClient:
     return kumo_async.KumoClient(plane.endpoint, plane.api_key)
 
@@ -141,7 +134,7 @@ async def test_before_anything_is_stored_it_starts_again(
 
 
 async def die_with_all_stored(plane: LocalDataPlane, orders: Path) -> None:
-    command = [sys.executable, "-c", DYING, str(orders)]
+    command = dying_upload(orders, after=2)
     await anyio.run_process(command, env=environment(plane), check=False)
 
 
@@ -180,10 +173,7 @@ async def test_nothing_is_promised_without_a_journal(capsys: pytest.CaptureFixtu
 
 async def test_a_commit_is_finished(plane: LocalDataPlane, gate: Gate, orders: Path) -> None:
     plane.inject(Fault(call="complete", answer=Stall(gate)))
-    async with running(plane, "upload", str(orders)) as process:
-        await gate.came.wait()
-        process.send_signal(signal.SIGINT)
-        assert await next_line(process) == FINISHING
+    async with interrupted_in_its_commit(plane, gate, orders) as process:
         gate.go.set()
         assert await rest(process) == (
             130,
@@ -194,10 +184,7 @@ async def test_a_commit_is_finished(plane: LocalDataPlane, gate: Gate, orders: P
 
 async def test_a_commit_that_fails_after_the_first_is_an_error(plane: LocalDataPlane, gate: Gate, orders: Path) -> None:
     plane.inject(Fault(call="complete", answer=StallThenRefuse(gate)))
-    async with running(plane, "upload", str(orders)) as process:
-        await gate.came.wait()
-        process.send_signal(signal.SIGINT)
-        assert await next_line(process) == FINISHING
+    async with interrupted_in_its_commit(plane, gate, orders) as process:
         gate.go.set()
         code, said = await rest(process)
     assert code == 1
@@ -207,10 +194,7 @@ async def test_a_commit_that_fails_after_the_first_is_an_error(plane: LocalDataP
 
 async def test_a_table_that_must_be_sent_again_is_not(plane: LocalDataPlane, gate: Gate, orders: Path) -> None:
     plane.inject(Fault(call="complete", answer=StallThenRefuse(gate, status=404)))
-    async with running(plane, "upload", str(orders)) as process:
-        await gate.came.wait()
-        process.send_signal(signal.SIGINT)
-        assert await next_line(process) == FINISHING
+    async with interrupted_in_its_commit(plane, gate, orders) as process:
         gate.go.set()
         code, said = await rest(process)
     assert code == 1
@@ -224,10 +208,7 @@ async def test_the_second_leaves_a_commit_at_once(
 ) -> None:
     monkeypatch.chdir(orders.parent)
     plane.inject(Fault(call="complete", answer=Stall(gate)))
-    async with running(plane, "upload", "orders.csv") as process:
-        await gate.came.wait()
-        process.send_signal(signal.SIGINT)
-        assert await next_line(process) == FINISHING
+    async with interrupted_in_its_commit(plane, gate, Path("orders.csv")) as process:
         process.send_signal(signal.SIGINT)
         assert await rest(process) == (130, "")
     [left] = await kumo_async.unfinished_uploads_async()

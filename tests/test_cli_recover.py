@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,26 +13,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import kumo_async
+from dying_command import dying_upload
 from kumo_async.cli import app
 
 Run = Callable[..., Result]
-
-#: Dies once so many times records were appended to its journal as its argument says.
-DYING = """
-import os, sys
-from kumo_async.upload.journal_files import LockedFile
-append, left = LockedFile.append, [int(sys.argv[1])]
-
-def dying(file, line, *, sync):
-    append(file, line, sync=sync)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), 9)
-
-LockedFile.append = dying
-import kumo_async
-kumo_async.FileUploadConnector("csv").upload("orders", "orders.csv")
-"""
 
 
 @pytest.fixture
@@ -51,7 +34,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def die_after(records: int) -> None:
-    subprocess.run([sys.executable, "-c", DYING, str(records)], env=dict(os.environ), check=False)
+    done = subprocess.run(dying_upload(Path("orders.csv"), after=records), check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_nothing_to_recover(run: Run) -> None:

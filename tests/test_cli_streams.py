@@ -30,9 +30,13 @@ def run(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(f"{PROGRAM} {line}", shell=True, capture_output=True, text=True, check=False)
 
 
-def tables() -> list[str]:
+def connector() -> kumo_async.FileUploadConnector:
     client = kumo_async.KumoClient(os.environ["KUMO_API_ENDPOINT"])
-    return kumo_async.FileUploadConnector("csv", client=client).table_names()
+    return kumo_async.FileUploadConnector("csv", client=client)
+
+
+def tables() -> list[str]:
+    return connector().table_names()
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
@@ -44,7 +48,7 @@ def test_an_upload_needs_no_streams(shell: Path, closed: str) -> None:
 
 
 def test_other_commands_need_none_either(shell: Path) -> None:
-    run("upload orders.csv")
+    connector().upload("orders", "orders.csv")
     for line in ("ls >&-", "head orders >&-", "show orders 2>&-", "recover >&- 2>&-"):
         done = run(line)
         assert (done.returncode, done.stderr) == (0, ""), line
@@ -76,7 +80,7 @@ def test_a_closed_stream_gets_nothing_else(shell: Path) -> None:
     ],
 )
 def test_a_full_disk_behind_stdout_is_said(shell: Path, command: str, words: str) -> None:
-    run("upload orders.csv")
+    connector().upload("orders", "orders.csv")
     done = run(f"{command} >/dev/full")
     reason = "No space left on device."
     assert (done.returncode, done.stderr) == (1, f"error: The result could not be written to stdout: {reason}{words}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -13,9 +14,8 @@ from kumo_async.formats import thrift
 _DECODED, _STORED, _DICTIONARY, _VALUES = 2, 3, 7, 1
 
 
-def pages(path: Path, column: int) -> Iterator[tuple[int, int, int]]:
+def pages(metadata: Any, data: bytes, column: int) -> Iterator[tuple[int, int, int]]:
     """Give of each page of a column the bytes stored and decoded, and the values if it is a dictionary."""
-    metadata, data = pq.read_metadata(path), path.read_bytes()
     for group in range(metadata.num_row_groups):
         described = metadata.row_group(group).column(column)
         position = described.dictionary_page_offset or described.data_page_offset
@@ -32,8 +32,9 @@ def pages(path: Path, column: int) -> Iterator[tuple[int, int, int]]:
 
 def page_memory(path: Path) -> int:
     """Return what the pages of a file take where it is decoded: the term for them in `page_units`."""
+    metadata, data = pq.read_metadata(path), path.read_bytes()
     total = 0
-    for column in range(pq.read_metadata(path).num_columns):
-        stored, decoded, values = (max(sizes) for sizes in zip(*pages(path, column), strict=True))
+    for column in range(metadata.num_columns):
+        stored, decoded, values = (max(sizes) for sizes in zip(*pages(metadata, data, column), strict=True))
         total += stored + decoded + (decoded + 16 * values if values else 0)
     return total
