@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -21,20 +22,27 @@ def _open_files() -> set[str]:
     return {f"{link.name} -> {link.readlink()}" for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
 
 
+def _left(threads: set[threading.Thread], files: set[str]) -> set[str]:
+    """Return what there is of threads, and of open sockets and files of the tests' own, that was not there before."""
+    new = {entry for entry in _open_files() - files if "socket" in entry or "/pytest-" in entry}
+    return new | {thread.name for thread in set(threading.enumerate()) - threads}
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail a test that leaves a thread, a socket or a file of its own open."""
+    """Fail a test that leaves a thread, a socket or a file of its own open.
+
+    Threads of AnyIO and Arrow that were told to end may still be on their way out when a test ends, and nobody tells
+    when they are; so what is left is looked at again for a while. Garbage is collected only then: that takes longer than
+    most tests do.
+    """
     threads = set(threading.enumerate())
     files = _open_files()
-    # Collect what the test made, and not each time what all imported libraries and collected tests consist of.
-    gc.freeze()
     yield
-    gc.collect()
-    for thread in set(threading.enumerate()) - threads:
-        if getattr(thread, "stopping", False):  # AnyIO's, told to end when its loop did, may still be on its way out
-            thread.join(10)
-    assert {thread.name for thread in set(threading.enumerate()) - threads} == set()
-    left = {entry for entry in _open_files() - files if "socket" in entry or "/pytest-" in entry}
+    end = time.monotonic() + 10
+    while (left := _left(threads, files)) and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.01)
     assert left == set()
 
 
