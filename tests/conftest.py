@@ -33,8 +33,8 @@ def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a thread, a socket or a file of its own open.
 
     Threads of AnyIO and Arrow that were told to end may still be on their way out when a test ends, and nobody tells
-    when they are; so what is left is looked at again for a while. Garbage is collected only then: that takes longer than
-    most tests do.
+    when they are; so what is left is looked at again for a while. Garbage is collected only then: that takes longer
+    than most tests do.
     """
     threads = set(threading.enumerate())
     files = _open_files()
