@@ -20,6 +20,7 @@ from anyio.streams.text import TextReceiveStream
 
 import kumo_async
 from dying_command import dying_upload
+from gate import Gate
 from kumo_async.cli.interrupts import UploadWatch
 from kumo_async.local import Exchange, Fault, LocalDataPlane, Stall, Status
 from kumo_async.local.calls import CallName
@@ -32,17 +33,6 @@ FINISHING = (
     "Finishing the commit, which must not stop halfway. A second Ctrl-C leaves at once; `kumo-async recover`, or the "
     "same command, then finishes it.\n"
 )
-
-
-class Gate:
-    """Tells that a call has come, and holds it until it may go on."""
-
-    def __init__(self) -> None:
-        self.came, self.go = anyio.Event(), anyio.Event()
-
-    async def wait(self) -> None:
-        self.came.set()
-        await self.go.wait()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 import kumo_async
+from gate import Gate
 from kumo_async.local import Disconnect, Exchange, Fault, LocalDataPlane, Stall, Status
 
 WritesParquet = Callable[..., Path]
@@ -37,27 +38,16 @@ def rows(plane: LocalDataPlane, name: str = "numbers") -> int:
     return sum(pq.read_metadata(file).num_rows for file in plane.table_files(name, "parquet"))
 
 
-class Arrival:
-    """Something to stall on that tells when it is reached."""
-
-    def __init__(self) -> None:
-        self.reached, self.go = anyio.Event(), anyio.Event()
-
-    async def wait(self) -> None:
-        self.reached.set()
-        await self.go.wait()
-
-
 async def test_requests_under_way_when_one_is_refused_are_waited_for_and_taken_back(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
 ) -> None:
-    slow = Arrival()
+    slow = Gate()
     plane.inject(Fault(call="complete", name="*part_0002*", answer=Stall(slow)))
     plane.inject(Fault(call="complete", name="*part_0001*", answer=Status(400), times=None))
     async with anyio.create_task_group() as group:
 
         async def release() -> None:
-            await slow.reached.wait()
+            await slow.came.wait()
             await anyio.wait_all_tasks_blocked()
             slow.go.set()
 
@@ -72,11 +62,11 @@ async def test_a_commit_that_is_cancelled_is_finished_first(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, numbers: pa.Table, call: str
 ) -> None:
     await parquet.upload_async("numbers", path, options=MANY)
-    slow = Arrival()
+    slow = Gate()
     # The first validate of a commit asks whether there is an old table; the second one comes after its deletion.
     plane.inject(Fault(call=call, answer=Stall(slow), skip=1 if call == "validate" else 0))  # type: ignore[arg-type]
     task = asyncio.create_task(parquet.upload_async("numbers", path, options=MANY))
-    await slow.reached.wait()
+    await slow.came.wait()
     task.cancel()
     await anyio.wait_all_tasks_blocked()
     slow.go.set()
@@ -88,11 +78,11 @@ async def test_a_commit_that_is_cancelled_is_finished_first(
 async def test_taking_back_is_not_cancelled(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
 ) -> None:
-    slow = Arrival()
+    slow = Gate()
     plane.inject(Fault(call="complete", name="*part_0003*", answer=Status(400), times=None))
     plane.inject(Fault(call="delete", answer=Stall(slow)))
     task = asyncio.create_task(parquet.upload_async("numbers", path, options=MANY))
-    await slow.reached.wait()
+    await slow.came.wait()
     task.cancel()
     await anyio.wait_all_tasks_blocked()
     slow.go.set()
@@ -105,10 +95,10 @@ async def test_a_deletion_that_is_cancelled_is_finished_first(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
 ) -> None:
     await parquet.upload_async("numbers", path, options=MANY)
-    slow = Arrival()
+    slow = Gate()
     plane.inject(Fault(call="delete", answer=Stall(slow)))
     task = asyncio.create_task(parquet.delete_async("numbers"))
-    await slow.reached.wait()
+    await slow.came.wait()
     task.cancel()
     await anyio.wait_all_tasks_blocked()
     slow.go.set()
@@ -180,11 +170,11 @@ async def test_no_deletion_of_an_old_partition_is_left_behind_by_an_error(tmp_pa
         client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
         connector = kumo_async.FileUploadConnector("parquet", client=client)
         await connector.upload_async("numbers", path, options=MANY)
-        slow = Arrival()
+        slow = Gate()
         plane.inject(Fault(call="delete", name="*part_0002*", answer=Stall(slow)))
         plane.inject(Fault(call="delete", name="*part_0003*", answer=Status(400), times=None))
         task = asyncio.create_task(connector.delete_async("numbers"))
-        await slow.reached.wait()
+        await slow.came.wait()
         while not [call for call in plane.calls if call.call == "delete" and call.status == 400]:
             await anyio.lowlevel.checkpoint()
         for _ in range(200):

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 import kumo_async
+from gate import Gate
 from kumo_async.local import Exchange, Fault, LocalDataPlane, Stall, Status
 
 WritesParquet = Callable[..., Path]
@@ -23,17 +24,6 @@ Upload = Callable[[], Coroutine[object, object, None]]
 MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=100_000, max_attempts=2)
 SHORT = replace(MANY, commit_timeout=0.3)
 THIRD = "*part_0003*"
-
-
-class Gate:
-    """Something to stall on that tells when it is reached."""
-
-    def __init__(self) -> None:
-        self.came, self.go = anyio.Event(), anyio.Event()
-
-    async def wait(self) -> None:
-        self.came.set()
-        await self.go.wait()
 
 
 @pytest.fixture
