@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 from kumo_async.formats.csv_quoting import Quoting, find_quoting
@@ -38,21 +40,28 @@ class Score(NamedTuple):
     fields: int
 
 
-class Reading(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Reading:
     """A sample as a dialect reads it; quote and escape are empty where there is none.
 
     Attributes:
+        sample: What was read.
         rows: The first records, without blank lines.
         ends: The number of the line that each of them ends with.
     """
 
+    sample: Sample
     delimiter: str
     quote: str
     escape: str
     rows: list[list[str]]
     ends: list[int]
     score: Score
-    quoting: Quoting
+
+    @cached_property
+    def quoting(self) -> Quoting:
+        """Its quoted fields. Counting them takes longer than all else, and few readings come so far."""
+        return self.sample.quoting(self.delimiter, self.quote, self.escape)
 
     @property
     def fits(self) -> bool:
@@ -82,11 +91,14 @@ class Sample:
         """Read it in a dialect."""
         records = self._records(delimiter, quote, escape)
         rows, ends = [row for row, _ in records], [end for _, end in records]
-        quoting = Quoting()
-        if quote and quote in self.text:
-            whole = self._complete and self.text == self._all
-            quoting = find_quoting(self.text, whole, delimiter, quote, escape)
-        return Reading(delimiter, quote, escape, rows, ends, _score(rows, delimiter), quoting)
+        return Reading(self, delimiter, quote, escape, rows, ends, _score(rows, delimiter))
+
+    def quoting(self, delimiter: str, quote: str, escape: str) -> Quoting:
+        """Count the quoted fields that it has in a dialect."""
+        if not quote or quote not in self.text:
+            return Quoting()
+        whole = self._complete and self.text == self._all
+        return find_quoting(self.text, whole, delimiter, quote, escape)
 
     def _records(self, delimiter: str, quote: str, escape: str) -> list[tuple[list[str], int]]:
         """Read the first records, without a last one that the end of the text may have cut; and their last lines."""

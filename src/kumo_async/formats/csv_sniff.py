@@ -147,8 +147,8 @@ class _Sniffer:
         for dialect in product(self._delimiters, self._quotes, self._escapes):
             other = self._read(*dialect)
             if other.fits and _is_rival(other, best):
-                named = zip(("delimiter", "quote", "escape"), other, best, strict=False)
-                told = ", ".join(f"{name}={its!r}" for name, its, ours in named if its != ours)
+                named = zip(("delimiter", "quote", "escape"), dialect, strict=True)
+                told = ", ".join(f"{name}={its!r}" for name, its in named if its != getattr(best, name))
                 yield f"with {told} its first records are alike as well"
 
 
