@@ -7,8 +7,10 @@ the commit the old one may be gone; what a commit that fails made visible it rem
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import anyio.lowlevel
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 import kumo_async
 from kumo_async.local import LocalDataPlane
 
-__all__ = ["FORMATS", "check_upload", "ids", "write"]
+__all__ = ["FORMATS", "check_cancelled", "check_upload", "ids", "write"]
 
 #: What an error says of an old table that could not be deleted whole.
 HALF_REMOVED = "some of its partitions may be gone"
@@ -77,6 +79,43 @@ async def check_upload(
     assert report.rows == len(numbers)
     assert plane.object_names(file_type) == [partition.name for partition in report.partitions]
     return None
+
+
+async def check_cancelled(
+    plane: LocalDataPlane,
+    connector: kumo_async.FileUploadConnector,
+    path: Path,
+    options: kumo_async.UploadOptions,
+    numbers: range,
+    *,
+    calls: int,
+    steps: int,
+) -> str:
+    """Upload a file, cancel that some steps of the loop after so many calls, check the promise, and say what came."""
+    file_type, watch, begin = path.suffix[1:], _Watch(), len(plane.calls)
+    before = _seen(plane, file_type)
+    task = asyncio.create_task(connector.upload_async("t", path, options=options, observer=watch))
+    while len(plane.calls) < begin + calls and not task.done():
+        await anyio.lowlevel.checkpoint()
+    for _ in range(steps):
+        await anyio.lowlevel.checkpoint()
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError as cancelled:
+        # Cancelled before its end, or at it; or its commit has failed, of which the cause tells.
+        cause = cancelled.__cause__
+    except kumo_async.KumoError as error:
+        cause = error
+    else:
+        cause = None
+    if ids(plane, "t", file_type) == list(numbers):
+        return "whole"
+    if _seen(plane, file_type) == before:
+        return "as before"
+    assert isinstance(cause, kumo_async.KumoError), f"the old table has gone without a word: {cause!r}"
+    _check_failure(plane, file_type, before, cause, committing=bool(watch.commits))
+    return "gone, and said"
 
 
 def _seen(plane: LocalDataPlane, file_type: str) -> tuple[list[int], list[str]]:
