@@ -168,6 +168,43 @@ def test_ctrl_c_that_comes_before_the_waiting_begins_cancels_too(tmp_path: Path)
     )
 
 
+def test_ctrl_c_counts_although_it_does_not_wake_the_waiting(tmp_path: Path) -> None:
+    """So it is with one that comes right before the main thread goes to sleep, and one that another thread gets."""
+    run_script(
+        tmp_path,
+        """
+        import os, signal, sys, threading, anyio
+        from kumo_async import blocking
+
+        main, pressed = threading.main_thread().ident, []
+
+        def press(*_):
+            pressed.append(True)
+            if len(pressed) == 2:
+                os._exit(0)
+            raise KeyboardInterrupt
+
+        def be_interrupted():
+            while sys._current_frames()[main].f_code.co_name != "wait":
+                pass
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+        async def wait():
+            try:
+                threading.Thread(target=be_interrupted).start()
+                await anyio.sleep_forever()
+            finally:
+                threading.Thread(target=be_interrupted).start()
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep_forever()
+
+        signal.signal(signal.SIGINT, press)
+        blocking.run(wait)
+        """,
+    )
+
+
 def test_ctrl_c_can_only_go_to_the_thread_that_acts_on_it() -> None:
     async def masks() -> list[set[int]]:
         return [_blocked_signals(), await anyio.to_thread.run_sync(_blocked_signals)]

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, wait
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ __all__ = ["run"]
 T = TypeVar("T")
 
 _MASKS = hasattr(signal, "pthread_sigmask")
+
+#: Seconds after which the waiting looks for a signal that did not wake it.
+_SIGNAL_POLL = 0.2
 
 
 def _provider() -> BlockingPortalProvider:
@@ -86,10 +90,18 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
         future = portal.start_task_soon(call)
         try:
             interruptions.let_in()
-            return future.result()
+            return _result(future)
         except BaseException:
             # Either the function's own error, with nothing left to do, or an interruption of the waiting itself.
             if not future.done():
                 future.cancel()
-                ended.wait()
+                while not ended.wait(_SIGNAL_POLL):
+                    pass
             raise
+
+
+def _result(future: Future[T]) -> T:
+    """Wait for a result, in short waits: a signal that comes right before a long one begins would not end it."""
+    while wait([future], _SIGNAL_POLL).not_done:
+        pass
+    return future.result()
