@@ -159,9 +159,9 @@ class UploadOptions:
             system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
             checked without reading more than the upload reads anyway; ``docs/csv.md`` says what that is for CSV.
-            ``"full"``: every record of a CSV file; every page of every row group of a Parquet file, which is decoded
-            and, where the file has checksums, compared with them, while partitions are already being sent. Costs about
-            the time of reading the table once.
+            ``"full"``: the fields of every record of a CSV file are counted as well; every page of every row group of a
+            Parquet file is decoded and, where the file has checksums, compared with them, while partitions are already
+            being sent. Costs about the time of reading the table once.
         on_unsupported: What is done with a Parquet column of a type that Kumo does not take, where a cast keeps every
             value: unsigned integers, half floats, binary of fixed size. Default ``"cast"``: it is cast, and the report
             says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no

@@ -79,7 +79,7 @@ class RecordChecker:
 
         Arguments:
             block: The bytes that were fed to the scanner, right from the first one on.
-            ends: What the scanner found in them, fields counted.
+            ends: What the scanner found in them. Where it did not count fields, their number is not checked.
             final: Whether the data ends here.
 
         Raises:
@@ -90,7 +90,8 @@ class RecordChecker:
             raise CheckError(bad)
         if ragged:
             raise CheckError(ragged)
-        self._escaped.keep(block, ends, self._offset)
+        if ends.counted:
+            self._escaped.keep(block, ends, self._offset)
         self._offset += len(block)
         self._rows += ends.rows
         if ends.end >= 0:
@@ -122,7 +123,7 @@ class RecordChecker:
         return None
 
     def _ragged(self, block: bytes | bytearray, ends: RecordEnds) -> _Fault | None:
-        if ends.are_regular(self._columns):
+        if not ends.counted or ends.are_regular(self._columns):
             return None
         counts, blanks = ends.fields, ends.blank
         assert counts is not None

@@ -41,6 +41,11 @@ class RecordEnds:
         return self._fields
 
     @property
+    def counted(self) -> bool:
+        """Whether the fields were counted."""
+        return self._fields is not None
+
+    @property
     def rows(self) -> int:
         """How many of the records are rows."""
         return int(self.offsets.size - (0 if self.blank is None else np.count_nonzero(self.blank)))
@@ -100,6 +105,11 @@ class PackedEnds(RecordEnds):
         return None if bits.delimiters is None else count_fields(bits.ends, bits.delimiters, self._before)
 
     @property
+    def counted(self) -> bool:
+        """See `RecordEnds`."""
+        return self._bits.delimiters is not None
+
+    @property
     def rows(self) -> int:
         """See `RecordEnds`."""
         return self._rows
@@ -152,6 +162,11 @@ class JoinedEnds(RecordEnds):
         """See `RecordEnds`."""
         counted = [fields for part in self._parts if (fields := part.fields) is not None]
         return _join(counted) if len(counted) == len(self._parts) else None
+
+    @property
+    def counted(self) -> bool:
+        """See `RecordEnds`."""
+        return all(part.counted for part in self._parts)
 
     @property
     def rows(self) -> int:
