@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from kumoapi.data_source import DataSourceType
 from kumoapi.source_table import FileType
 
@@ -175,6 +177,21 @@ async def test_a_plane_that_is_not_there(orders: Path, monkeypatch: pytest.Monke
         await connector.upload_async("orders", orders, options=kumo_async.UploadOptions(max_attempts=2))
 
 
+@pytest.mark.parametrize("below", ["/v2", ""])
+async def test_an_endpoint_that_is_wrong_names_what_to_check(below: str) -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/v1/source_tables/list_tables", page)
+    async with TestServer(app) as server:
+        host = f"127.0.0.1:{server.port}"
+        client = kumo_async.KumoClient(f"http://{host}{below}", "k")
+        with pytest.raises(kumo_async.ServiceError, match="Check KUMO_API_ENDPOINT") as caught:
+            await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
+    assert str(caught.value).startswith(host)
+
+
 async def test_one_process_serves_several_workspaces(tmp_path: Path, orders: Path) -> None:
     async with LocalDataPlane(tmp_path / "a") as one, LocalDataPlane(tmp_path / "b") as two:
         connectors = [
@@ -241,3 +258,11 @@ async def test_a_tilde_is_a_home_in_every_directory_that_is_given(
 def test_the_home_of_nobody_is_refused(option: str) -> None:
     with pytest.raises(kumo_async.ConfigurationError, match=rf"{option} is '~nobody-here/x'.*Give the path in full\."):
         kumo_async.UploadOptions(**{option: "~nobody-here/x"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", ["upload_async", "plan_async", "table_names_async"])
+def test_another_event_loop_than_asyncios_is_one_clear_error(orders: Path, tmp_path: Path, call: str) -> None:
+    connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(f"local:{tmp_path / 'plane'}"))
+    args = () if call == "table_names_async" else ("orders", orders)
+    with pytest.raises(kumo_async.ConfigurationError, match="trio"):
+        getattr(connector, call)(*args).send(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import math
 import os
@@ -22,6 +23,7 @@ __all__ = [
     "check_seconds",
     "check_text",
     "directory",
+    "event_loop",
     "names_of",
     "null_values_of",
     "types_of",
@@ -109,6 +111,21 @@ def directory(name: str, given: str | os.PathLike[str]) -> Path:
     except RuntimeError as error:
         raise ConfigurationError(
             f"{name} is {os.fspath(given)!r}, and no home directory is known for it. Give the path in full."
+        ) from error
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        ConfigurationError: If none of asyncio's is running here.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "The async methods need an event loop of asyncio, and none is running here. Under another one, such as "
+            "trio's, call the blocking method in a thread: await anyio.to_thread.run_sync(connector.upload, ...)."
         ) from error
 
 

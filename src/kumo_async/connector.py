@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import blocking
+from .checks import event_loop
 from .client import KumoClient, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
 from .events import Observer, notifier
@@ -175,6 +176,7 @@ class FileUploadConnector:
         options: UploadOptions | None = None,
     ) -> UploadPlan:
         """Return what an upload would send. The async twin of `plan`; see there."""
+        event_loop()
         from .upload.pipeline import UploadRequest, look
 
         options = UploadOptions() if options is None else options
