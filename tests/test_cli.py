@@ -361,7 +361,9 @@ def test_serve_refuses_other_keys_and_a_port_in_use(
         assert process.wait() == 130
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), ("", "api_key"), ("caf\u00e9", "api_key")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "No such file"), ("", "--key-file"), ("caf\u00e9", "--key-file")]
+)
 def test_a_key_file_without_a_key_is_refused(run: Run, tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
         (tmp_path / "key").write_text(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ ROOT = Path(kumo_async.__file__).parent
 PYTHON = re.compile(
     r"(?<!from Python\) )(?<!from Python\) csv=)(?:Csv|Upload)Options\b|FileUploadConnector\(|has_table\(\)|\binit\("
     r"|\b(?:encoding|url|headers|ca_file|file_type|auto_partition|partition_size_mb)=|needs column_names"
+    r"|\bGive \w+=|\bapi_key\b"
 )
 
 #: Parts of messages that no command can cause: it does not have the argument, or checks it before.
@@ -31,6 +33,7 @@ UNREACHABLE = (
     "give file_type=",
     "use FileUploadConnector(",
     "With headers=",
+    "or headers, not both",
 )
 
 
@@ -97,3 +100,29 @@ def test_errors_name_options(
     result = CliRunner().invoke(app, ["upload", str(tmp_path / "t.csv"), *args])
     assert result.exit_code == 1
     assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--host", "0.0.0.0"], "--host must be"),
+        (["--host", "nowhere.invalid"], "--host must be"),
+        (["--api-key", ""], "--api-key, or the first line of --key-file, must be"),
+        (["--store", "gs://tables"], "--store must be"),
+        (["--store", "s3://tables", "--root", "there"], "--root or --store"),
+    ],
+)
+def test_serve_does_too(args: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["serve", *args])
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_so_do_the_warnings_of_a_json_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUMO_API_ENDPOINT", f"local:{tmp_path / 'plane'}")
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    result = CliRunner().invoke(app, ["upload", str(tmp_path / "t.csv"), "--json"])
+    [warning] = json.loads(result.stdout)["warnings"]
+    assert "XDG_STATE_HOME names another directory" in warning
+    assert not PYTHON.search(warning)

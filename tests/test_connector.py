@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from kumoapi.data_source import DataSourceType
 from kumoapi.source_table import FileType
 
 import kumo_async
 from kumo_async.local import Fault, Garbage, LocalDataPlane, Status
+
+PACKS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: bytes(pa.compress(data, codec="zstd", asbytes=True)),
+}
 
 
 @pytest.fixture
@@ -163,6 +177,21 @@ async def test_a_plane_that_is_not_there(orders: Path, monkeypatch: pytest.Monke
         await connector.upload_async("orders", orders, options=kumo_async.UploadOptions(max_attempts=2))
 
 
+@pytest.mark.parametrize("below", ["/v2", ""])
+async def test_an_endpoint_that_is_wrong_names_what_to_check(below: str) -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/v1/source_tables/list_tables", page)
+    async with TestServer(app) as server:
+        host = f"127.0.0.1:{server.port}"
+        client = kumo_async.KumoClient(f"http://{host}{below}", "k")
+        with pytest.raises(kumo_async.ServiceError, match="Check KUMO_API_ENDPOINT") as caught:
+            await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
+    assert str(caught.value).startswith(host)
+
+
 async def test_one_process_serves_several_workspaces(tmp_path: Path, orders: Path) -> None:
     async with LocalDataPlane(tmp_path / "a") as one, LocalDataPlane(tmp_path / "b") as two:
         connectors = [
@@ -195,3 +224,45 @@ def test_module_functions(orders: Path, tmp_path: Path) -> None:
         kumo_async.delete_uploaded_table("orders", "csv")
     with pytest.raises(ValueError, match="file_type"):
         kumo_async.upload_table("orders", "orders.txt")
+
+
+@pytest.mark.parametrize("ending", ["csv.gz", "CSV.bz2", "csv.xz", "csv.zst"])
+def test_upload_table_takes_the_type_from_every_ending_that_there_is(orders: Path, tmp_path: Path, ending: str) -> None:
+    kumo_async.init(url=f"local:{tmp_path / 'plane'}")
+    packed = tmp_path / f"orders.{ending}"
+    packed.write_bytes(PACKS[ending[4:]](orders.read_bytes()))
+    assert kumo_async.upload_table("orders", packed).rows == 3
+
+
+async def test_a_tilde_is_a_home_in_every_directory_that_is_given(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, work = tmp_path / "home", tmp_path / "work"
+    (home / "spool").mkdir(parents=True)
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    packed = tmp_path / "orders.csv.gz"
+    packed.write_bytes(gzip.compress(orders.read_bytes()))
+    options = kumo_async.UploadOptions(spool_dir="~/spool", journal_dir="~/journals")
+    async with LocalDataPlane("~/plane") as plane:
+        client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
+        connector = kumo_async.FileUploadConnector("csv", client=client)
+        assert (await connector.upload_async("orders", packed, options=options)).warnings == ()
+    assert await kumo_async.unfinished_uploads_async(journal_dir="~/journals") == []
+    assert {path.name for path in home.iterdir()} >= {"spool", "journals", "plane"}
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["spool_dir", "journal_dir"])
+def test_the_home_of_nobody_is_refused(option: str) -> None:
+    with pytest.raises(kumo_async.ConfigurationError, match=rf"{option} is '~nobody-here/x'.*Give the path in full\."):
+        kumo_async.UploadOptions(**{option: "~nobody-here/x"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", ["upload_async", "plan_async", "table_names_async"])
+def test_another_event_loop_than_asyncios_is_one_clear_error(orders: Path, tmp_path: Path, call: str) -> None:
+    connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(f"local:{tmp_path / 'plane'}"))
+    args = () if call == "table_names_async" else ("orders", orders)
+    with pytest.raises(kumo_async.ConfigurationError, match="trio"):
+        getattr(connector, call)(*args).send(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import math
 import os
@@ -21,6 +22,8 @@ __all__ = [
     "check_journal_dir",
     "check_seconds",
     "check_text",
+    "directory",
+    "event_loop",
     "names_of",
     "null_values_of",
     "types_of",
@@ -70,7 +73,7 @@ def check_existing_dir(name: str, given: str | os.PathLike[str] | None) -> None:
         return
     if not isinstance(given, str | os.PathLike):
         raise ConfigurationError(f"{name} must be the path of a directory; got {type(given).__name__}.")
-    if not Path(given).is_dir():
+    if not directory(name, given).is_dir():
         raise ConfigurationError(
             f"{name} is {os.fspath(given)!r}, which is not an existing directory. Create it, or leave the option out "
             f"to use the system's temporary directory."
@@ -86,8 +89,44 @@ def check_journal_dir(given: object) -> None:
     Example:
         >>> check_journal_dir("/var/lib/journals")
     """
-    if given is not None and not (isinstance(given, str | os.PathLike) and os.fspath(given)):
+    if given is None:
+        return
+    if not (isinstance(given, str | os.PathLike) and os.fspath(given)):
         raise ConfigurationError(f"journal_dir must be the path of a directory; got {given!r}.")
+    directory("journal_dir", given)
+
+
+def directory(name: str, given: str | os.PathLike[str]) -> Path:
+    """Return the directory that an option means. A `~` is a home directory here as well, since no shell has seen it.
+
+    Raises:
+        ConfigurationError: If it is in the home of a user who does not exist.
+
+    Example:
+        >>> directory("journal_dir", "~/journals") == Path.home() / "journals"
+        True
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{name} is {os.fspath(given)!r}, and no home directory is known for it. Give the path in full."
+        ) from error
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        ConfigurationError: If none of asyncio's is running here.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "The async methods need an event loop of asyncio, and none is running here. Under another one, such as "
+            "trio's, call the blocking method in a thread: await anyio.to_thread.run_sync(connector.upload, ...)."
+        ) from error
 
 
 def check_characters(delimiter: str | None, quote: str | None, escape: str | None) -> None:

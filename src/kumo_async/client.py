@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
+from .checks import event_loop
 from .service.authentication import HeadersProvider
 from .service.credentials import resolve
 from .service.network import network_of
@@ -106,7 +107,7 @@ class KumoClient:
         return connect(self.credentials, self._network, self._memory)
 
     def _join(self) -> _Shared:
-        loop = asyncio.get_running_loop()
+        loop = event_loop()
         # No lock: a loop's entry is touched by that loop's thread alone.
         shared = self._shared.get(loop)
         if shared is None:

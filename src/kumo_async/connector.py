@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from . import blocking
+from .checks import event_loop
 from .client import KumoClient, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
 from .events import Observer, notifier
-from .formats.names import check_table_name
+from .formats.names import check_uploaded_name
 from .options import UploadOptions, check_file_type
 from .report import UploadPlan, UploadReport
 from .source_table import SourceTable
@@ -175,6 +176,7 @@ class FileUploadConnector:
         options: UploadOptions | None = None,
     ) -> UploadPlan:
         """Return what an upload would send. The async twin of `plan`; see there."""
+        event_loop()
         from .upload.pipeline import UploadRequest, look
 
         options = UploadOptions() if options is None else options
@@ -220,7 +222,7 @@ class FileUploadConnector:
 
     async def delete_async(self, name: str, file_type: str | None = None) -> None:
         """Delete an uploaded table. The async twin of `delete`; see there."""
-        check_table_name(name)
+        check_uploaded_name(name)
         if file_type is not None and check_file_type(file_type) != self._file_type:
             raise ConfigurationError(
                 f"file_type={file_type!r} contradicts this connector, which holds {self._file_type} tables. Use "
@@ -235,14 +237,14 @@ class FileUploadConnector:
                 raise self._not_found(name)
 
     def delete(self, name: str, file_type: str | None = None) -> None:
-        """Delete an uploaded table.
+        """Delete an uploaded table, whoever has uploaded it.
 
         Args:
             name: The table's name.
             file_type: ``"parquet"`` or ``"csv"``; must match the connector's.
 
         Raises:
-            ConfigurationError: If `file_type` contradicts the connector.
+            ConfigurationError: If `file_type` contradicts the connector, or `name` could mean a part of another table.
             TableNotFoundError: If there is no such table.
             ServiceError: If the service refuses, or cannot be reached.
 

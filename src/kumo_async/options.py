@@ -155,8 +155,8 @@ class UploadOptions:
             arrived otherwise is sent again. Default True. It is computed beside the event loop, at some 700 MB/s of a
             processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, nothing is computed, and
             `UploadReport` says how many could not be verified.
-        spool_dir: Existing directory for temporary files where content must be encoded anew. Default None: the
-            system's directory for temporary files. Files that travel as they are need no spool file.
+        spool_dir: Existing directory, `~` understood, for temporary files where content must be encoded anew. Default
+            None: the system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
             checked without reading more than the upload reads anyway; ``docs/csv.md`` says what that is for CSV.
             ``"full"``: the fields of every record of a CSV file are counted as well; every page of every row group of a
@@ -173,10 +173,10 @@ class UploadOptions:
         resume: Whether to go on where an earlier call with the same arguments, for the same unchanged file, has failed
             or died. Default True. With False what it has stored is sent again; a commit that it had begun is finished
             first either way.
-        journal_dir: Directory of the journals that make that possible; made where it is missing. They name tables,
-            files and upload ids, never a URL or a key, and only their owner can read them. Default None: the user's
-            state directory, ``~/.local/state/kumo-async/uploads`` on Linux. Where it cannot be written, uploads work,
-            and warn in their report.
+        journal_dir: Directory of the journals that make that possible, `~` understood; made where it is missing. They
+            name tables, files and upload ids, never a URL or a key, and only their owner can read them. Default None:
+            the user's state directory, ``~/.local/state/kumo-async/uploads`` on Linux. Where it cannot be written,
+            uploads work, and warn in their report.
 
     Raises:
         ConfigurationError: If a value is not of the right type or outside its range.

@@ -7,6 +7,7 @@ import os
 from .connector import FileUploadConnector
 from .errors import ConfigurationError
 from .report import UploadReport
+from .sources import ENDINGS
 from .sources.files import local_path
 
 __all__ = ["delete_uploaded_table", "replace_table", "upload_table"]
@@ -86,11 +87,13 @@ def replace_table(name: str, path: str | os.PathLike[str], file_type: str) -> Up
 
 
 def _file_type_of(path: str | os.PathLike[str]) -> str:
-    ending = local_path(path).suffix.lower()
-    if ending not in (".parquet", ".csv"):
+    name = local_path(path).name.lower()
+    found = next((kind for kind, endings in ENDINGS.items() if name.endswith(endings)), None)
+    if found is None:
+        known = " or ".join(ending for endings in ENDINGS.values() for ending in endings)
         raise ConfigurationError(
-            f"The file type cannot be taken from {os.fspath(path)!r}: its name must end with .parquet or .csv, or give "
+            f"The file type cannot be taken from {os.fspath(path)!r}: its name must end with {known}, or give "
             f"file_type=.",
             path=os.fspath(path),
         )
-    return ending[1:]
+    return found

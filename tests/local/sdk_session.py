@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kumoai.connector import utils
 
+import kumo_async
+
 FRAME = pd.DataFrame(
     {
         "user_id": range(1, 21),
@@ -32,7 +34,8 @@ FRAME = pd.DataFrame(
 
 
 def main(file_type: str) -> dict[str, Any]:
-    kumoai.init(os.environ["LOCAL_ENDPOINT"], os.environ["LOCAL_KEY"], log_level="WARNING")
+    endpoint, key = os.environ["LOCAL_ENDPOINT"], os.environ["LOCAL_KEY"]
+    kumoai.init(endpoint, key, log_level="WARNING")
     connector = kumoai.FileUploadConnector(file_type=file_type)
     seen: dict[str, Any] = {"before": [connector.table_names(), connector.has_table("small")]}
     with tempfile.TemporaryDirectory() as folder:
@@ -45,6 +48,9 @@ def main(file_type: str) -> dict[str, Any]:
             utils._upload_partitioned_csv("large", str(path), 200)
     seen["names"] = connector.table_names()
     seen["tables"] = {name: _look(connector[name]) for name in ("small", "large")}
+    ours = kumo_async.FileUploadConnector(file_type, client=kumo_async.KumoClient(endpoint, key))
+    table = kumoai.Table.from_source_table(ours["small"], primary_key="user_id")
+    seen["table"] = [column.name for column in table.columns]
     seen["config"] = connector["large"]._to_api_source_table().table
     connector.delete("small")
     connector.delete("large")

@@ -13,7 +13,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from local_client import MIB, broken, running, until
+from local_client import CSV, MIB, broken, running, until
 
 from kumo_async import FileUploadConnector, KumoClient, KumoError, UploadOptions
 from kumo_async.errors import ConfigurationError
@@ -162,3 +162,24 @@ def test_the_import_is_light() -> None:
     program = "import sys, kumo_async.local; print(*sorted({'pandas', 'pyarrow', 'kumoapi'} & set(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert output.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", ["my table", "größe", "-y", ".z", "x.", "🙂", "x" * 300])
+async def test_a_table_of_another_client_is_deleted_under_any_name(name: str) -> None:
+    async with running() as client:
+        await client.upload(name, b"a,b\n1,2\n", connector=CSV)
+        await client.upload("orders", b"a,b\n1,2\n", connector=CSV)
+        csv = FileUploadConnector("csv", client=KumoClient(client.plane.endpoint, client.plane.api_key))
+        await csv.delete_async(name)
+        assert await csv.table_names_async() == ["orders"]
+
+
+@pytest.mark.parametrize("name", ["orders.csv/part_0001.csv", "orders.csv", "orders.CSV", "my orders.csv", ""])
+async def test_a_name_that_could_mean_a_part_of_another_table_is_not_deleted(name: str) -> None:
+    async with running() as client:
+        for number in (1, 2):
+            await client.upload(f"orders.csv/part_{number:04d}.csv", b"a,b\n1,2\n", connector=CSV)
+        csv = FileUploadConnector("csv", client=KumoClient(client.plane.endpoint, client.plane.api_key))
+        with pytest.raises(ConfigurationError, match="name"):
+            await csv.delete_async(name)
+        assert len(client.plane.object_names("csv")) == 2

@@ -57,6 +57,7 @@ async def test_the_official_sdk_uploads_reads_and_deletes(
     assert seen["before"] == [[], False]
     assert seen["names"] == ["large", "small"]
     assert seen["tables"] == {name: {"columns": columns, "rows": [5, 20, 20]} for name in ("small", "large")}
+    assert seen["table"] == list(COLUMNS)
     assert seen["config"] == "large"
     assert seen["after"] == []
     numbers = range(1, partitions + 1)

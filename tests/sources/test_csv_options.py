@@ -147,6 +147,19 @@ async def test_planning_asks_nobody_and_refuses_what_an_upload_would(
     assert plane.calls == []
 
 
+@pytest.mark.parametrize("delimiter", [";", "x"])
+async def test_a_delimiter_that_was_given_and_is_not_there_is_named(
+    csv: kumo_async.FileUploadConnector, tmp_path: Path, delimiter: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1,2\n")
+    options = kumo_async.UploadOptions(csv=kumo_async.CsvOptions(delimiter=delimiter))
+    with pytest.raises(
+        SourceError, match=f"a single column with the delimiter '{delimiter}', .* separated by another one"
+    ):
+        await csv.plan_async("a", path, options=options)
+
+
 def test_names_that_were_given_follow_the_rule_and_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n1,2\n")

@@ -98,6 +98,10 @@ def test_paths_are_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for wrong in ("", "a\0b", "s3://bucket/key.parquet", "file://other-host/a.csv"):
         with pytest.raises(SourceError):
             local_path(wrong)
+    with pytest.raises(SourceError, match="another machine"):
+        local_path("file://orders.csv")
+    with pytest.raises(SourceError, match=r"[^.]\. Give it in full\.$"):
+        local_path("~nobody-here/a.csv")
     with pytest.raises(SourceError, match="text"):
         local_path(os.fsencode("a.csv"))  # type: ignore[arg-type]
 

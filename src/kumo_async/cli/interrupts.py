@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -27,6 +26,8 @@ __all__ = ["INTERRUPTED", "UploadWatch", "interruptible"]
 
 #: The exit code by which shells know a command that Ctrl-C has ended: 128 + SIGINT.
 INTERRUPTED = 130
+
+_STDERR = 2
 
 _COMMITTING = (
     "Finishing the commit, which must not stop halfway. A second Ctrl-C leaves at once; `kumo-async recover`, or the "
@@ -68,8 +69,9 @@ def interruptible(words: Callable[[], str | None]) -> Iterator[None]:
 def _leave() -> NoReturn:
     # An exit would wait for the event loop's thread. Nothing of ours is buffered: what is printed is flushed at once.
     with suppress(OSError):
-        if sys.stderr.isatty():
-            # The live view had hidden it.
+        # The live view had hidden it. What it puts in place of sys.stderr says of itself that it is no terminal in
+        # older versions of rich, among them the oldest that we allow.
+        if os.isatty(_STDERR):
             stderr_console().show_cursor()
     os._exit(INTERRUPTED)
 

@@ -26,9 +26,7 @@ _STOPPING = "Stopping; a commit under way is finished first. A second Ctrl-C lea
 
 def recover(
     context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Only uploads of the tables of this name.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only uploads of the tables of this name.")] = None,
     only_list: Annotated[
         bool, typer.Option("--list", help="Only list what is there, for all services; ask none of them.")
     ] = False,
@@ -38,10 +36,11 @@ def recover(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Finish uploads from this machine whose process died in their commit, and list those that can be resumed.
+    """Finish uploads whose process died, or list those to resume.
 
-    An upload that died earlier has changed nothing: the same `kumo-async upload` resumes it. Exit code 1: some table
-    could not be finished, and must be uploaded again or recovered later.
+    Uploads from this machine that died in their commit are finished. One that died earlier has changed nothing: the
+    same `kumo-async upload` resumes it. Exit code 1: some table could not be finished, and must be uploaded again or
+    recovered later.
     """
     found = [each for each in unfinished_uploads() if name in (None, each.table)]
     if found and not only_list:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import typer
@@ -168,14 +168,18 @@ def _name_of(path: str) -> str:
 
 def _print_report(report: UploadReport, as_json: bool) -> None:
     if as_json:
-        print_json(report.to_dict())
+        print_json(_typed(report.to_dict()))
     else:
         typer.echo(escaped(as_typed(str(report)), keep="\n"))
 
 
+def _typed(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "warnings": [as_typed(warning) for warning in document["warnings"]]}
+
+
 def _print_plan(plan: UploadPlan, as_json: bool) -> None:
     if as_json:
-        print_json(plan.to_dict())
+        print_json(_typed(plan.to_dict()))
         return
     typer.echo(escaped(as_typed(str(plan)), keep="\n"))
     if plan.sample:

@@ -38,6 +38,12 @@ _RULES = [
     (r", or what headers= gave", ""),
     (r"\burl=(?=[\s).,]|$)", "--url"),
     (r"has_table\(\)", "`kumo-async ls`"),
+    (r"\bGive (\w+)=(?=, by name or id)", r"Give --\1"),
+    (r"the key goes into api_key", "the key goes into KUMO_API_KEY"),
+    (r"^api_key must", "--api-key, or the first line of --key-file, must"),
+    (r"^(host|store) (?=must|')", r"--\1 "),
+    (r"Give either root or store", "Give either --root or --store"),
+    (r"S3Options, or the variables", "the variables"),
 ]
 
 

@@ -10,7 +10,7 @@ from kumo_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_TABLE_NAME", "case_twins", "check_table_name", "clean_names"]
+__all__ = ["MAX_TABLE_NAME", "case_twins", "check_table_name", "check_uploaded_name", "clean_names"]
 
 MAX_TABLE_NAME = 255
 """Characters in a table's name. An S3 key may have 1024, and the names of the partitions are made from this one."""
@@ -108,6 +108,27 @@ def check_table_name(name: str) -> None:
         raise ConfigurationError(problem, table=_shown(name))
 
 
+def check_uploaded_name(name: str) -> None:
+    """Refuse what cannot be the name of an uploaded table, or could mean objects of another one.
+
+    Other clients give names that `check_table_name` refuses for new tables, with blanks or in other scripts.
+
+    Raises:
+        ConfigurationError: The name is empty, has a ``/``, or ends as a folder of partitions does.
+
+    Example:
+        >>> check_uploaded_name("my table")
+        >>> check_uploaded_name("users.csv")
+        Traceback (most recent call last):
+            ...
+        kumo_async.errors.ConfigurationError: Table name 'users.csv' ends with the name of a file format. Use 'users'.
+    """
+    if not isinstance(name, str) or not name or "/" in name:
+        check_table_name(name)
+    elif problem := _problem_of_format(name):
+        raise ConfigurationError(problem, table=_shown(name))
+
+
 def _problem_of_table_name(name: str) -> str | None:
     if not name:
         return "The table name is empty. Pass a name such as 'users'."
@@ -119,12 +140,12 @@ def _problem_of_table_name(name: str) -> str | None:
         return f"Table name {name!r} {place}. Use only ASCII letters, digits, '_', '-' and '.'."
     if name[0] in ".-":
         return f"Table name {name!r} starts with {name[0]!r}. Start it with a letter, a digit or '_'."
-    return _problem_of_table_name_end(name)
-
-
-def _problem_of_table_name_end(name: str) -> str | None:
     if name.endswith("."):
         return f"Table name {name!r} ends with '.'. Leave the last '.' out."
+    return _problem_of_format(name)
+
+
+def _problem_of_format(name: str) -> str | None:
     stem, _, suffix = name.rpartition(".")
     if stem and suffix.lower() in {"parquet", "csv"}:
         return f"Table name {name!r} ends with the name of a file format. Use {stem!r}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -72,8 +73,8 @@ class LocalDataPlane:
     upload that is completed with a wrong ETag, and it answers 400 instead of 403 to an expired URL.
 
     Args:
-        root: The directory to keep everything in; it is made when missing. None is a temporary directory that is
-            removed at the end.
+        root: The directory to keep everything in, `~` understood; it is made when missing. None is a temporary
+            directory that is removed at the end.
         store: Instead of a directory, a place in S3 or a server like it: ``"s3://bucket"`` or
             ``"s3://bucket/prefix"``. The bucket must exist. It needs ``pip install 'kumo-async[s3]'``.
         s3: How to reach that server; what is left out comes from the variables ``AWS_*``.
@@ -123,7 +124,8 @@ class LocalDataPlane:
         if store is not None and root is not None:
             raise ConfigurationError("Give either root or store: the tables are kept in one place.")
         self.api_key = api_key or f"local:{secrets.token_urlsafe(24)}"
-        self._root = None if root is None else Path(root)
+        # No shell has seen the `~` of `--root=~/kumo`; that of an unknown user is left as it is.
+        self._root = None if root is None else Path(os.path.expanduser(root))  # noqa: PTH111
         self._bucket = None if store is None else parse_place(store)
         self._s3 = s3 or S3Options()
         self._public_url = None if public_url is None else _check_origin(public_url)

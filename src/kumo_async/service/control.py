@@ -45,6 +45,11 @@ NOT_THERE = "NotFound"
 #: Statuses by which a service may say that there is no such thing, or anything else.
 MAY_MEAN_NOT_THERE = frozenset({400, 404, 409, 410, 422})
 
+#: What helps where somebody else than the service answers, as a web page does where the endpoint lacks its path.
+_CHECK_ENDPOINT = (
+    f"Check {ENDPOINT_VARIABLE} (or url=), which looks like https://NAME.kumoai.cloud/api, and the proxy, if any."
+)
+
 _COMPLETE = "connectors/utils/complete_file_upload"
 
 #: Most bytes of an answer that are read. A list of 100,000 table names fits.
@@ -218,7 +223,7 @@ class ControlPlane:
             # Once more, since JSON may have spelled it in another way.
             seen = replace(seen, message=headers.hidden_in(seen.message))
             raise AnswerError(seen, retry_after=retry_after(response))
-        return _parse(text, path.rpartition("/")[2])
+        return self._parse(text, path.rpartition("/")[2])
 
     async def _exchange(
         self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str], headers: Headers
@@ -231,18 +236,18 @@ class ControlPlane:
             text = await read_text(response, _MOST_ANSWER)
         return response, text if response.status < 300 else headers.hidden_in(text)
 
+    def _parse(self, text: str, call: str) -> Any:
+        if not text.strip():
+            return None
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            words = f"{self._host} did not answer {call} with JSON, as the service does."
+            raise ServiceError(f"{words} {_CHECK_ENDPOINT}") from error
+
 
 def _ignore(attempt: int, error: AnswerError) -> None:
     """Take no note of a retry; the log has it."""
-
-
-def _parse(text: str, call: str) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ServiceError(f"The service did not answer {call} with JSON. Is the endpoint right?") from error
 
 
 def _refusal(status: int, text: str, path: str) -> Seen:
@@ -281,4 +286,5 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
         )
     code = NOT_THERE if error.verdict is Verdict.ABSENT else seen.code
     words = f"{host} refused {call}: {error}".rstrip(".")
-    return ServiceError(f"{words}.", status=seen.status, code=code, attempts=attempts)
+    remedy = "" if seen.own else f" {_CHECK_ENDPOINT}"
+    return ServiceError(f"{words}.{remedy}", status=seen.status, code=code, attempts=attempts)

@@ -79,13 +79,18 @@ def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
         what = "header" if options.header else "first record"
         raise SourceError(f"The {what} of {path} cannot be read: {error}.", path=path) from error
     if len(beginning.names.old) < 2:
-        raise SourceError(
-            f"{path} has a single column, and Kumo takes CSV tables of two columns or more. If its columns are "
-            f"separated by something else than comma, semicolon, tab or |, pass csv=CsvOptions(delimiter=...); if "
-            f"other lines stand before its header, remove them; or upload Parquet.",
-            path=path,
-        )
+        raise SourceError(_one_column(path, options.delimiter), path=path)
     return beginning
+
+
+def _one_column(path: str, given: str | None) -> str:
+    which = "" if given is None else f" with the delimiter {given!r}"
+    other = "something else than comma, semicolon, tab or |" if given is None else "another one"
+    return (
+        f"{path} has a single column{which}, and Kumo takes CSV tables of two columns or more. If its columns are "
+        f"separated by {other}, pass csv=CsvOptions(delimiter=...); if other lines stand before its header, remove "
+        f"them; or upload Parquet."
+    )
 
 
 def _begun(path: str, first: bytes, complete: bool, options: CsvOptions) -> Beginning:

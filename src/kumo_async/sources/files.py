@@ -68,8 +68,14 @@ def local_path(given: str | os.PathLike[str]) -> Path:
             return Path(text).expanduser()
         url = urlsplit(text)
     except (ValueError, RuntimeError) as error:
-        raise SourceError(f"The path cannot be understood: {error}. Give it in full.", path=text) from error
-    if url.scheme.lower() != "file" or url.netloc.lower() not in ("", "localhost"):
+        reason = str(error).rstrip(".")
+        raise SourceError(f"The path cannot be understood: {reason}. Give it in full.", path=text) from error
+    if url.scheme.lower() == "file" and url.netloc.lower() not in ("", "localhost"):
+        raise SourceError(
+            "What stands behind file:// names another machine. Write file:///, and the path in full.",
+            path=text,
+        )
+    if url.scheme.lower() != "file":
         raise SourceError(
             f"{url.scheme}:// sources cannot be read; download the file first and give its local path.", path=text
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import aiofiles.os
 
+from ..checks import directory
 from ..errors import SourceError
 from .files import FileRange
 
@@ -62,7 +63,7 @@ class Spool:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, full: int) -> None:
-        self._folder = folder
+        self._folder = None if folder is None else directory("UploadOptions.spool_dir", folder)
         self._full = full
         self._lock = threading.Lock()
         self._current: SpoolFile | None = None

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import platformdirs
 
+from ..checks import directory
 from .journal import Head, JournalError, JournalState, Phase
 from .journal_lines import decode, encode
 
@@ -138,7 +139,8 @@ def journal_folder(given: str | os.PathLike[str] | None) -> Path:
     Raises:
         OSError: If it cannot be used, or somebody else may write there.
     """
-    folder = Path(given) if given is not None else platformdirs.user_state_path("kumo-async") / "uploads"
+    default = platformdirs.user_state_path("kumo-async") / "uploads"
+    folder = default if given is None else directory("journal_dir", given)
     if given is None and not folder.is_absolute():
         raise OSError(errno.ENOENT, "there is no home directory", str(folder))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
