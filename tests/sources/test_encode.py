@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import anyio
@@ -88,6 +89,21 @@ async def test_half_floats_and_their_embeddings_become_floats(
     found = joined(plane.table_files("t", "parquet"))
     assert found.schema.types == [pa.float32(), pa.list_(pa.float32(), 4)]
     assert found.to_pylist() == table.to_pylist()
+
+
+@pytest.mark.parametrize("writing", [{}, {"store_schema": False}])
+async def test_lists_of_every_kind_are_encoded_beside_casts(
+    plane: LocalDataPlane, parquet: Connector, write_parquet: WritesParquet, writing: dict[str, bool]
+) -> None:
+    kinds = (pa.list_, pa.large_list, pa.list_view, pa.large_list_view, lambda item: pa.list_(item, 2))
+    items = [pa.field("item", kind, nullable) for kind in (pa.uint32(), pa.float32()) for nullable in (True, False)]
+    values = [[1, 2], None, [3, 4]] * 20
+    table = pa.table({f"c{n}": pa.array(values, kind(item)) for n, (kind, item) in enumerate(product(kinds, items))})
+    await parquet.upload_async("t", write_parquet(table, **writing))
+    found = joined(plane.table_files("t", "parquet"))
+    assert found.to_pydict() == table.to_pydict()
+    assert {field.type.value_type for field in found.schema} == {pa.int64(), pa.float32()}
+    assert not any(pa.types.is_list_view(field.type) or pa.types.is_large_list(field.type) for field in found.schema)
 
 
 @pytest.mark.parametrize("statistics", [True, False])

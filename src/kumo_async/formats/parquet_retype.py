@@ -163,7 +163,17 @@ def _regular(value: bytes, columns: Sequence[ColumnType]) -> bytes | None:
 def _regular_field(field: Any, embedded: ColumnType, column: ColumnType) -> Any:
     import pyarrow as pa
 
-    if embedded.action is Action.KEEP or column.action in (Action.CAST, Action.REFUSE):
+    if column.action is Action.CAST:
+        return field.with_type(_plain_list(field.type))
+    if embedded.action is Action.KEEP or column.action is Action.REFUSE:
         return field
     metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"ARROW:extension:")}
     return pa.field(field.name, column.target, field.nullable, metadata or None)
+
+
+def _plain_list(source: Any) -> Any:
+    """Have list views read as plain lists: Arrow makes broken offsets where it casts them and their items at once."""
+    import pyarrow as pa
+
+    is_view = pa.types.is_list_view(source) or pa.types.is_large_list_view(source)
+    return pa.list_(source.value_field) if is_view else source
