@@ -2,7 +2,7 @@
 
 Parquet stores uint8 and uint16 as INT32 and uint64 as INT64, so a signed type is a matter of two fields of the schema;
 of large strings, views and large lists only Arrow's own schema knows. Row groups, and with them pages and statistics,
-stay as they are: below 2^63 signed and unsigned order are the same.
+stay as they are: below 2^63 signed and unsigned order are the same. Labels such as ENUM, which Arrow cannot write, go.
 """
 
 from __future__ import annotations

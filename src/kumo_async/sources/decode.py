@@ -182,7 +182,7 @@ class ParquetPages:
         Raises:
             SourceError: If one does not, or a page cannot be decoded.
         """
-        for batch in self.batches(seconds, group, columns=columns) if columns else ():
+        for batch in self.batches(seconds, group, columns=columns):
             for name, values in zip(batch.schema.names, batch.columns, strict=True):
                 if not _within_microseconds(values):
                     raise SourceError(_WRAPPING.format(self.file.path, name, group), path=self.file.path)

@@ -44,7 +44,7 @@ def page_units(
     """
     unit: list[Any] = []
     taken = 0
-    for table in _tables(most, pages, _checked(pages, groups, int96), full, threads):
+    for table in _tables(most, pages, _checked(pages, groups, int96) if int96 else groups, full, threads):
         if unit and (taken + table.nbytes > most or len(unit) == _UNIT_GROUPS):
             yield partial(list, unit)
             unit, taken = [], 0
