@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import anyio
@@ -90,6 +92,21 @@ async def test_half_floats_and_their_embeddings_become_floats(
     assert found.to_pylist() == table.to_pylist()
 
 
+@pytest.mark.parametrize("writing", [{}, {"store_schema": False}])
+async def test_lists_of_every_kind_are_encoded_beside_casts(
+    plane: LocalDataPlane, parquet: Connector, write_parquet: WritesParquet, writing: dict[str, bool]
+) -> None:
+    kinds = (pa.list_, pa.large_list, pa.list_view, pa.large_list_view, lambda item: pa.list_(item, 2))
+    items = [pa.field("item", kind, nullable) for kind in (pa.uint32(), pa.float32()) for nullable in (True, False)]
+    values = [[1, 2], None, [3, 4]] * 20
+    table = pa.table({f"c{n}": pa.array(values, kind(item)) for n, (kind, item) in enumerate(product(kinds, items))})
+    await parquet.upload_async("t", write_parquet(table, **writing))
+    found = joined(plane.table_files("t", "parquet"))
+    assert found.to_pydict() == table.to_pydict()
+    assert {field.type.value_type for field in found.schema} == {pa.int64(), pa.float32()}
+    assert not any(pa.types.is_list_view(field.type) or pa.types.is_large_list(field.type) for field in found.schema)
+
+
 @pytest.mark.parametrize("statistics", [True, False])
 async def test_uint64_that_fits_keeps_its_pages(
     plane: LocalDataPlane, parquet: Connector, write_parquet: WritesParquet, statistics: bool
@@ -130,6 +147,26 @@ async def test_int96_is_never_wrapped(
     found = [pq.ParquetFile(file, coerce_int96_timestamp_unit="us").read() for file in files]
     assert pa.concat_tables(found).combine_chunks().equals(table)
     assert size is not None or hashes(files) == page_hashes(path.read_bytes())
+
+
+@pytest.mark.parametrize("day", [2**32 - 1, 2**31, 2_440_588 + 106_751_992])
+async def test_int96_beyond_microseconds_is_refused_where_it_is_encoded(
+    plane: LocalDataPlane, parquet: Connector, write_parquet: WritesParquet, day: int
+) -> None:
+    table = pa.table({"a time": pa.array([datetime(2024, 1, 1)] * 50, pa.timestamp("us")), "n": range(50)})
+    plain = {"use_deprecated_int96_timestamps": True, "use_dictionary": False, "compression": "none"}
+    for cast in (table, table.append_column("u", pa.array(range(50), pa.uint32()))):
+        path = write_parquet(cast, row_group_size=10, **plain)
+        source = path.read_bytes()
+        at = source.rindex(struct.pack("<qI", 0, 2_460_311))
+        path.write_bytes(source[:at] + struct.pack("<qI", 0, day) + source[at + 12 :])
+        if cast is table:
+            await parquet.upload_async("t", path)
+            assert joined(plane.table_files("t", "parquet")).num_rows == 50
+            continue
+        with pytest.raises(kumo_async.SourceError, match="'a_time' has INT96 timestamps in row group 4 that are more"):
+            await parquet.upload_async("u", path)
+        assert plane.table_files("u", "parquet") == []
 
 
 async def test_an_option_refuses_casts_but_not_relabels(

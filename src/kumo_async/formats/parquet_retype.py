@@ -2,7 +2,7 @@
 
 Parquet stores uint8 and uint16 as INT32 and uint64 as INT64, so a signed type is a matter of two fields of the schema;
 of large strings, views and large lists only Arrow's own schema knows. Row groups, and with them pages and statistics,
-stay as they are: below 2^63 signed and unsigned order are the same.
+stay as they are: below 2^63 signed and unsigned order are the same. Labels such as ENUM, which Arrow cannot write, go.
 """
 
 from __future__ import annotations
@@ -25,15 +25,22 @@ if TYPE_CHECKING:
 
     from kumo_async.formats.thrift import Patch, Struct
 
-__all__ = ["arrow_schema", "retyped", "without_row_groups"]
+__all__ = ["arrow_schema", "retyped", "without_labels", "without_row_groups"]
 
 _CONVERTED, _LOGICAL = 6, 10
 
-#: Physical type, converted type and bits of the signed type over the pages of an unsigned one, by the latter's bits.
-_SIGNED = {8: (1, 16, 16), 16: (1, 17, 32), 64: (2, 18, 64)}
+#: Physical type, converted type and logical type of the signed type over the pages of an unsigned one, by the latter's
+#: bits. Whole physical integers have no label in files of Arrow, which writes the partitions that are encoded.
+_SIGNED = {8: (1, 16, b"\xac\x13\x10\x11\0\0"), 16: (1, None, None), 64: (2, None, None)}
 
-#: Converted type and logical type of JSON, and those of plain text, which its pages are.
-_JSON, _JSON_LOGICAL = 19, b"\xcc"
+#: By the first bytes of a logical type, and by converted types, what texts and bytes are said to mean. Arrow reads them
+#: as texts and bytes and writes nothing else, so encoded partitions would be of another type than those beside them.
+_LABELS = {b"\x4c": "enum", b"\xcc": "json", b"\xdc": "bson", b"\x0c\x22": "geometry", b"\x0c\x24": "geography"}
+_OLD_LABELS = {4: "enum", 19: "json", 20: "bson"}
+_BYTE_ARRAY = 6
+
+#: Converted type and logical type of plain text, which the pages of enums and of JSON are.
+_TEXTS = ("enum", "json")
 _TEXT, _TEXT_LOGICAL = 0, b"\x1c\0\0"
 
 
@@ -55,6 +62,30 @@ def arrow_schema(footer: Footer) -> Any:
         return pq.read_schema(io.BytesIO(MAGIC + with_tail(without_row_groups(footer))))
     except arrow_errors() as error:
         raise ParquetError(f"pyarrow cannot read its schema: {error}") from error
+
+
+def without_labels(footer: Footer, columns: Sequence[ColumnType]) -> list[ColumnType]:
+    """Have columns of enums made text, and those of BSON and of geometries bytes, which is what their pages hold.
+
+    Args:
+        footer: The source's footer.
+        columns: What was decided of its columns by their Arrow types, which do not tell of that.
+
+    Returns:
+        The same decisions, save for those columns. An enum is UTF-8 by
+        https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#enum.
+    """
+    return list(map(_without_label, footer.elements, columns))
+
+
+def _without_label(element: SchemaElement, column: ColumnType) -> ColumnType:
+    import pyarrow as pa
+
+    label = _label(element)
+    if column.action is not Action.KEEP or not label:
+        return column
+    target = pa.string() if label in _TEXTS else column.target
+    return dataclasses.replace(column, target=target, action=Action.RELABEL)
 
 
 def retyped(footer: Footer, columns: Sequence[ColumnType]) -> Footer:
@@ -106,13 +137,18 @@ def _schema_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch
         leaf = elements[position - 1]
         if column.action is Action.RETYPE:
             patches += _signed(footer.data, leaf, column)
-        elif column.action is Action.RELABEL and _is_json(element):
-            patches += thrift.changes(leaf, {_CONVERTED: thrift.write_integer(_TEXT), _LOGICAL: _TEXT_LOGICAL})
+        elif column.action is Action.RELABEL and (label := _label(element)):
+            text = (thrift.write_integer(_TEXT), _TEXT_LOGICAL) if label in _TEXTS else (None, None)
+            patches += thrift.changes(leaf, dict(zip((_CONVERTED, _LOGICAL), text, strict=True)))
     return patches
 
 
-def _is_json(element: SchemaElement) -> bool:
-    return element.converted_type == _JSON or (element.logical_type or b"").startswith(_JSON_LOGICAL)
+def _label(element: SchemaElement) -> str:
+    if element.physical_type != _BYTE_ARRAY:
+        return ""
+    logical = element.logical_type or b""
+    old = _OLD_LABELS.get(-1 if element.converted_type is None else element.converted_type, "")
+    return next((label for head, label in _LABELS.items() if logical.startswith(head)), old)
 
 
 def _count(element: SchemaElement) -> int:
@@ -123,11 +159,11 @@ def _signed(data: bytes, leaf: Struct, column: ColumnType) -> list[Patch]:
     source = column.source
     while hasattr(source, "value_type"):
         source = source.value_type
-    physical, converted, bits = _SIGNED[source.bit_width]
+    physical, converted, logical = _SIGNED[source.bit_width]
     if thrift.integer(data, leaf, 1) != physical:
         raise ParquetError(f"Column {column.name!r} is of type {column.source}, which is not what its pages hold.")
-    logical = b"\xac\x13" + bytes([bits]) + b"\x11\0\0"
-    return thrift.changes(leaf, {_CONVERTED: thrift.write_integer(converted), _LOGICAL: logical})
+    label = None if converted is None else thrift.write_integer(converted)
+    return thrift.changes(leaf, {_CONVERTED: label, _LOGICAL: logical})
 
 
 def _arrow_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch]:
@@ -163,7 +199,17 @@ def _regular(value: bytes, columns: Sequence[ColumnType]) -> bytes | None:
 def _regular_field(field: Any, embedded: ColumnType, column: ColumnType) -> Any:
     import pyarrow as pa
 
-    if embedded.action is Action.KEEP or column.action in (Action.CAST, Action.REFUSE):
+    if column.action is Action.CAST:
+        return field.with_type(_plain_list(field.type))
+    if embedded.action is Action.KEEP or column.action is Action.REFUSE:
         return field
     metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"ARROW:extension:")}
     return pa.field(field.name, column.target, field.nullable, metadata or None)
+
+
+def _plain_list(source: Any) -> Any:
+    """Have list views read as plain lists: Arrow makes broken offsets where it casts them and their items at once."""
+    import pyarrow as pa
+
+    is_view = pa.types.is_list_view(source) or pa.types.is_large_list_view(source)
+    return pa.list_(source.value_field) if is_view else source

@@ -10,7 +10,7 @@ from anyio import to_thread
 from ..errors import SourceError
 from ..formats.names import clean_names
 from ..formats.parquet import Footer, whole_footer
-from ..formats.parquet_retype import arrow_schema, retyped
+from ..formats.parquet_retype import arrow_schema, retyped, without_labels
 from ..formats.types import Action, ColumnType, decide, refusal, refused_columns
 from ..options import UploadOptions
 from .decode import ParquetPages, uint64_to_check
@@ -46,7 +46,8 @@ def decide_types(footer: Footer, options: UploadOptions) -> list[ColumnType]:
     Raises:
         ParquetError: If pyarrow cannot read the schema.
     """
-    return decide(arrow_schema(footer), allow_casts=options.on_unsupported == "cast")
+    by_type = decide(arrow_schema(footer), allow_casts=options.on_unsupported == "cast")
+    return without_labels(footer, by_type)
 
 
 def accept_types(path: str, footer: Footer, columns: Sequence[ColumnType]) -> AcceptedTypes:

@@ -184,7 +184,7 @@ def _written(encoding: Encoding, tables: list[Any]) -> tuple[memoryview, Footer]
         with pq.ParquetWriter(sink, encoding.schema, **encoding.settings) as writer:
             for table in tables:
                 # Each batch brings dictionaries of its own, and a column with several is written without one.
-                cast = table.cast(encoding.schema).unify_dictionaries()
+                cast = _cast(table, encoding.schema).unify_dictionaries()
                 writer.write_table(cast, row_group_size=max(1, cast.num_rows))
     except arrow_errors() as error:
         # What pyarrow says of a cast has the value in it, so it stays out of the chain.
@@ -192,6 +192,14 @@ def _written(encoding: Encoding, tables: list[Any]) -> tuple[memoryview, Footer]
     data = memoryview(sink.getvalue())
     start = len(data) - 8 - tail_length(bytes(data[-8:]), len(data))
     return data, Footer.parse(bytes(data[start:-8]), start)
+
+
+def _cast(table: Any, schema: Any) -> Any:
+    """Cast the columns of other types. Arrow cannot cast every type to itself: embeddings with nulls, for one."""
+    import pyarrow as pa
+
+    columns = [c if c.type.equals(f.type) else c.cast(f.type) for c, f in zip(table.columns, schema, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _not_encoded(path: str, reason: str) -> SourceError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,9 @@ __all__ = ["page_units"]
 _UNIT_GROUPS = 64
 
 
-def page_units(most: int, *, pages: ParquetPages, groups: Iterable[int], full: bool, threads: bool) -> Iterator[Unit]:
+def page_units(
+    most: int, *, pages: ParquetPages, groups: Iterable[int], int96: Sequence[str], full: bool, threads: bool
+) -> Iterator[Unit]:
     """Decode row groups to units of some rows of one of them, or of some small ones; see `encode.Units`.
 
     Memory that Arrow allocates: a unit that is being read, two batches (`decode.BATCH_BYTES`), and for each column
@@ -32,16 +34,17 @@ def page_units(most: int, *, pages: ParquetPages, groups: Iterable[int], full: b
         most: The most bytes of a unit. Row groups are those of the source, cut where one takes more than that.
         pages: What is read.
         groups: Positions of the row groups, ascending.
+        int96: Names of columns with timestamps of 96 bits; they are decoded once more before all else.
         full: Whether what is decoded is checked, too.
         threads: Whether columns are decoded side by side.
 
     Raises:
-        SourceError: If a page cannot be decoded.
+        SourceError: If a page cannot be decoded, or microseconds cannot hold a timestamp.
         SourceChangedError: If the file is shorter than it was.
     """
     unit: list[Any] = []
     taken = 0
-    for table in _tables(most, pages, groups, full, threads):
+    for table in _tables(most, pages, _checked(pages, groups, int96) if int96 else groups, full, threads):
         if unit and (taken + table.nbytes > most or len(unit) == _UNIT_GROUPS):
             yield partial(list, unit)
             unit, taken = [], 0
@@ -55,6 +58,13 @@ def _tables(most: int, pages: ParquetPages, groups: Iterable[int], full: bool, t
     reader = pages.open(checksums=full)
     for group in groups:
         yield from _cut(most, pages.batches(reader, group, full=full, threads=threads))
+
+
+def _checked(pages: ParquetPages, groups: Iterable[int], int96: Sequence[str]) -> Iterator[int]:
+    seconds = pages.open(int96="s")
+    for group in groups:
+        pages.refuse_wrapping(seconds, group, int96)
+        yield group
 
 
 def _cut(most: int, batches: Iterable[Any]) -> Iterator[Any]:

@@ -34,7 +34,7 @@ from .names import ColumnNames, accept_names
 from .page_indexes import read_page_indexes
 from .page_units import page_units
 from .spool import Spool
-from .stretches import Stretch, all_int96, has_int96, plan_stretches
+from .stretches import Stretch, all_int96, has_int96, int96_columns, plan_stretches
 from .workers import Workers, processors
 
 __all__ = ["ParquetSource"]
@@ -131,7 +131,9 @@ class ParquetSource:
         groups = [group for group in stretch.groups if self._footer.row_groups[group].num_rows]
         # Two encoders and one reader keep two processors busy; more of them would wait for a reader with one thread.
         threads = workers.count > 2
-        units = partial(page_units, pages=pages, groups=groups, full=self._options.validate == "full", threads=threads)
+        full = self._options.validate == "full"
+        wide = int96_columns(self._footer, self.columns)
+        units = partial(page_units, pages=pages, groups=groups, int96=wide, full=full, threads=threads)
         async with aclosing(encoded_partitions(encoding, units, size, workers)) as partitions:
             async for partition in partitions:
                 yield partition

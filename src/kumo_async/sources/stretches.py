@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..formats.parquet import Footer, partition_footer, plan_row_groups
 from .encode import LEAST_BYTES
 
-__all__ = ["Stretch", "all_int96", "has_int96", "plan_stretches"]
+__all__ = ["Stretch", "all_int96", "has_int96", "int96_columns", "plan_stretches"]
 
 _INT96 = 3
 _TIMESTAMPS = (9, 10)
@@ -68,7 +68,12 @@ def _is_giant(footer: Footer, groups: range, size: int, names: Sequence[str] | N
 
 def has_int96(footer: Footer) -> bool:
     """Say whether there are timestamps of 96 bits."""
-    return any(element.physical_type == _INT96 for element in footer.elements)
+    return bool(int96_columns(footer, footer.columns))
+
+
+def int96_columns(footer: Footer, names: Sequence[str]) -> list[str]:
+    """Give those of the columns' names that have timestamps of 96 bits."""
+    return [name for name, element in zip(names, footer.elements, strict=True) if element.physical_type == _INT96]
 
 
 def all_int96(footer: Footer) -> bool:
