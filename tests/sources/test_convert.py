@@ -175,6 +175,16 @@ def test_what_is_null_and_what_is_not(tmp_path: Path, data: bytes, expected: dic
         assert converted(path, block=block).to_pydict() == expected
 
 
+@pytest.mark.parametrize("escape", ["", "\\"])
+@pytest.mark.parametrize("last", [b"", b"NA", b"\n", b"NA\r", b"7", b'""'])
+def test_the_last_field_of_a_file_is_null_like_any_other(tmp_path: Path, last: bytes, escape: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b\n"x",1\n"y",' + last)
+    value = {b"7": [1, 7], b'""': ["1", ""]}.get(last, [1, None])
+    found = converted(path, null_values=["", "NA"], escape=escape)
+    assert found.to_pydict() == {"a": ["x", "y"], "b": value}
+
+
 def test_null_values_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b'a,b\n1,NA\nNA,"NA"\n,x\n')

@@ -1,9 +1,10 @@
 r"""Whole records of CSV text as columns of Arrow, split exactly where the project's own scanner splits them.
 
-pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but for two things, which are evened out
-before it sees the text: it drops a byte order mark at the beginning of whatever it is given, and it takes an escape
-directly behind a closing quote for one, where Python sees a literal. And it reads numbers beyond a type of floating
-point as infinities, which is refused here.
+pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but for three things, which are evened out
+before it sees the text: it drops a byte order mark at the beginning of whatever it is given; it takes an escape
+directly behind a closing quote for one, where Python sees a literal; and it takes an empty last field without a newline
+behind it for a quoted one, which is never null, where the field before is quoted. It also reads numbers beyond a type
+of floating point as infinities, which is refused here.
 """
 
 from __future__ import annotations
@@ -107,6 +108,8 @@ class BlockReader:
         quote, escape = self.dialect.quote, self.dialect.escape
         if quote and escape and quote + escape in data:
             data = _doubled(data, self.dialect, escape)
+        if data.endswith(self.dialect.delimiter):
+            data += b"\n"
         return _BOM + data if data.startswith(_BOM) else data
 
 
