@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from converted import JUDGES, converted, type_of, value_of, values_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from kumo_async import SourceError
 
 NUMBERS = ["0", "-0", "1", "00501", "007.5", "+1", " 1", "1 ", "0x1F", "9007199254740993", "9223372036854775807"]
 NUMBERS += ["9223372036854775808", "-9223372036854775808", "12345678901234567890", "1" + "0" * 22, "0.10", "-.5", "5."]
@@ -172,6 +175,16 @@ def test_what_is_null_and_what_is_not(tmp_path: Path, data: bytes, expected: dic
         assert converted(path, block=block).to_pydict() == expected
 
 
+@pytest.mark.parametrize("escape", ["", "\\"])
+@pytest.mark.parametrize("last", [b"", b"NA", b"\n", b"NA\r", b"7", b'""'])
+def test_the_last_field_of_a_file_is_null_like_any_other(tmp_path: Path, last: bytes, escape: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b\n"x",1\n"y",' + last)
+    value = {b"7": [1, 7], b'""': ["1", ""]}.get(last, [1, None])
+    found = converted(path, null_values=["", "NA"], escape=escape)
+    assert found.to_pydict() == {"a": ["x", "y"], "b": value}
+
+
 def test_null_values_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b'a,b\n1,NA\nNA,"NA"\n,x\n')
@@ -201,6 +214,32 @@ def test_types_can_be_given(tmp_path: Path) -> None:
     assert found["when"].cast("int64").to_pylist() == [1_577_833_200_000_000, None]
     assert found["kind"].to_pylist() == ["x", "y"]
     assert converted(path, types={"zip_code": "string"})["zip_code"].to_pylist() == ["00501", "10001"]
+
+
+@pytest.mark.parametrize("block", [1, 4 * 1024**2])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        ("1e400", pa.float64()),
+        ("-1e400", pa.float64()),
+        ("1e39", pa.float32()),
+        ('"1e39"', pa.float32()),
+        ("1" + "0" * 400, pa.float64()),
+    ],
+)
+def test_a_number_beyond_its_given_type_is_refused(tmp_path: Path, number: str, kind: Any, block: int) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"a,b\n-inf,x\nInfinity,x\n1.5,x\n{number},x\n".encode())
+    words = f"record 4, which begins at byte 28, has a value in column 'a' that is not of type {kind}"
+    with pytest.raises(SourceError, match=re.escape(words)):
+        converted(path, types={"a": kind}, block=block)
+
+
+def test_infinities_can_be_meant(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n-inf,INF\nInfinity,1\n,\n")
+    found = converted(path, types={"a": "float", "b": "double"})
+    assert found.to_pydict() == {"a": [-float("inf"), float("inf"), None], "b": [float("inf"), 1, None]}
 
 
 def test_an_escape_behind_a_closing_quote_is_a_literal(tmp_path: Path) -> None:

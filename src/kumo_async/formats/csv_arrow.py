@@ -1,8 +1,10 @@
 r"""Whole records of CSV text as columns of Arrow, split exactly where the project's own scanner splits them.
 
-pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but for two things, which are evened out
-before it sees the text: it drops a byte order mark at the beginning of whatever it is given, and it takes an escape
-directly behind a closing quote for one, where Python sees a literal.
+pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but for three things, which are evened out
+before it sees the text: it drops a byte order mark at the beginning of whatever it is given; it takes an escape
+directly behind a closing quote for one, where Python sees a literal; and it takes an empty last field without a newline
+behind it for a quoted one, which is never null, where the field before is quoted. It also reads numbers beyond a type
+of floating point as infinities, which is refused here.
 """
 
 from __future__ import annotations
@@ -58,6 +60,16 @@ class BlockReader:
         Raises:
             pyarrow.ArrowException: A value does not fit its column's type. The message has the value in it.
         """
+        table = self._read(data, types, columns)
+        if overflowing := [name for name in columns if name in types and _holds_infinity(table[name])]:
+            import pyarrow as pa
+
+            texts = self._read(data, dict.fromkeys(overflowing, pa.string()), overflowing)
+            for name in overflowing:
+                _refuse_overflow(table[name], texts[name])
+        return table
+
+    def _read(self, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> Any:
         import pyarrow as pa
         from pyarrow import csv
 
@@ -96,7 +108,26 @@ class BlockReader:
         quote, escape = self.dialect.quote, self.dialect.escape
         if quote and escape and quote + escape in data:
             data = _doubled(data, self.dialect, escape)
+        if data.endswith(self.dialect.delimiter):
+            data += b"\n"
         return _BOM + data if data.startswith(_BOM) else data
+
+
+def _holds_infinity(values: Any) -> bool:
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    return types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py() is True
+
+
+def _refuse_overflow(values: Any, texts: Any) -> None:
+    """Refuse infinities that pyarrow made of numbers: those that are meant are written without digits."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    written = texts.filter(pc.is_inf(values))
+    if pc.any(pc.match_substring_regex(written, "[0-9]")).as_py():
+        raise pa.ArrowInvalid(f"a number is too large for {values.type}")
 
 
 def _doubled(data: bytes, dialect: CsvDialect, escape: bytes) -> bytes:
