@@ -54,10 +54,11 @@ async def test_a_fault_in_the_first_block_is_refused_before_anything_is_sent(
     path.write_bytes(b"a,b\n" + rows)
     for threshold in (0, 10**9):
         options = UploadOptions(validate=validate, partition_threshold=threshold)
-        with pytest.raises(SourceError, match=words) as caught:
-            await csv.upload_async("bad", path, options=options)
-        assert str(path) in str(caught.value)
-        assert "secret" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+        for call in (csv.plan_async, csv.upload_async):
+            with pytest.raises(SourceError, match=words) as caught:
+                await call("bad", path, options=options)
+            assert str(path) in str(caught.value)
+            assert "secret" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
     assert sent(plane) == []
 
 
@@ -154,6 +155,17 @@ async def test_a_file_without_rows_is_refused_before_anything_is_sent(
         with pytest.raises(SourceError, match="no rows"):
             await csv.upload_async("a", path, options=UploadOptions(partition_threshold=threshold))
     assert sent(plane) == []
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("text", [b"a,b", b"a,b\n", b"a,b\r\n\r\n"])
+async def test_a_plan_is_made_of_no_file_without_rows(
+    csv: kumo_async.FileUploadConnector, tmp_path: Path, text: bytes, ending: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(gzip.compress(text) if ending == "csv.gz" else text)
+    with pytest.raises(SourceError, match="no rows"):
+        await csv.plan_async("a", path)
 
 
 def test_a_header_beyond_the_first_mib_is_refused(tmp_path: Path) -> None:

@@ -181,7 +181,8 @@ def test_a_single_record_is_a_table_only_without_a_header(tmp_path: Path) -> Non
     path = tmp_path / "a.csv"
     path.write_bytes(b"1,2")
     assert cut(path, None, csv=CsvOptions(header=False, column_names=["a", "b"])) == [(1, b"a,b\n1,2")]
-    assert cut(path, None) == []
+    with pytest.raises(SourceError, match="no rows"):
+        cut(path, None)
 
 
 def test_a_header_at_the_end_of_an_unended_file_is_written_with_a_newline(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class ConvertSource:
         finally:
             content.close()
         if not first.blocks:
-            raise SourceError(f"{file.path} has no rows; a table needs at least one.", path=file.path)
+            raise file.without_rows()
         return cls(file, options, parser, beginning, types, first.blocks, rows)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from anyio import to_thread
@@ -43,8 +44,8 @@ class CsvSource:
         self._content = content
         self._data_start = beginning.data_start
         self._header = beginning.header
-        full = options.validate == "full"
-        self._scan = Scan(content, file.path, beginning.dialect, self._data_start, len(beginning.names.old), full=full)
+        fields, full = len(beginning.names.old), options.validate == "full"
+        self._new_scan = partial(Scan, content, file.path, beginning.dialect, self._data_start, fields, full=full)
 
     @classmethod
     async def open(cls, file: SourceFile, options: UploadOptions) -> CsvSource:
@@ -58,24 +59,33 @@ class CsvSource:
             beginning = await begin(content, file.path, options.csv)
             rows = await to_thread.run_sync(rows_behind, content, beginning)
             await fill(content, options.partition_threshold + 1)
-            return cls(file, options, content, beginning, rows)
+            source = cls(file, options, content, beginning, rows)
+            await to_thread.run_sync(source._look)
         except BaseException:
             content.close()
             raise
+        return source
+
+    def _look(self) -> None:
+        """Check the first block, which a plan is about as well; it is scanned again as partitions are cut."""
+        scan = self._new_scan()
+        scan.look()
+        if scan.finished and not scan.rows:
+            raise self.file.without_rows()
 
     def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Scan the text for record ends and plan partitions as soon as they are certain; see `Source`."""
         return self._whole() if size is None else self._cut(size)
 
     async def _cut(self, size: int) -> AsyncGenerator[Partition, None]:
-        cutter = RecordCutter(len(self._header), size, self._data_start)
-        while not self._scan.finished:
-            for cut in await to_thread.run_sync(self._scan.advance, cutter):
+        scan, cutter = self._new_scan(), RecordCutter(len(self._header), size, self._data_start)
+        while not scan.finished:
+            for cut in await to_thread.run_sync(scan.advance, cutter):
                 yield self._partition(cut, cut.rows)
 
     async def _whole(self) -> AsyncGenerator[Partition, None]:
         """Plan one object, which may be sent from its first row on; the rest is scanned meanwhile."""
-        scan = self._scan
+        scan = self._new_scan()
         while not scan.finished and not scan.rows:
             await to_thread.run_sync(scan.advance)
         if not scan.rows:

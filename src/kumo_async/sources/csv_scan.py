@@ -60,6 +60,16 @@ class Scan:
             cuts += cutter.finish()
         return cuts
 
+    def look(self) -> None:
+        """Scan no more than the first block, and the end of the text where that is in it.
+
+        Raises:
+            SourceError: If a record is not fit for a table, or never ends.
+        """
+        self._scan(self._content.read(self._scanner.offset))
+        if not self.finished and self._content.ended and self._scanner.offset == self._content.size:
+            self._scan(b"")
+
     def _scan(self, block: bytes) -> RecordEnds:
         with self._refusing():
             self.finished = not block

@@ -211,6 +211,10 @@ class SourceFile:
             path=self.path,
         )
 
+    def without_rows(self) -> SourceError:
+        """Return the error to raise when no table can be made of the file."""
+        return SourceError(f"{self.path} has no rows; a table needs at least one.", path=self.path)
+
 
 class Readable(Protocol):
     """A file that ranges can be read from: the user's own, or one that was spooled."""

@@ -184,7 +184,7 @@ async def _check_magic(file: SourceFile) -> None:
 def _look(file: SourceFile, data: bytes, start: int, options: UploadOptions) -> tuple[Footer, list[ColumnType]]:
     footer = Footer.parse(data, start)
     if footer.columns and not footer.num_rows:
-        raise SourceError(f"{file.path} has no rows; a table needs at least one.", path=file.path)
+        raise file.without_rows()
     return footer, decide_types(footer, options)
 
 

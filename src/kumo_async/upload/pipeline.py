@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from ..checks import check_bool
-from ..errors import ConfigurationError, KumoError, SourceChangedError, SourceError, UploadError, no_groups
+from ..errors import ConfigurationError, KumoError, SourceChangedError, UploadError, no_groups
 from ..events import Notify, PartitionResumed, RetryScheduled, UploadCommitted, UploadFailed, UploadStarted
 from ..formats.names import check_table_name
 from ..options import UploadOptions, check_partition_size_mb
@@ -238,7 +238,7 @@ async def _send_all(transfer: Transfer, journal: Journal, source: Source, plan: 
                 await transfer.limits.partitions.acquire(transfer.partitions_at_once(partition), transfer.user)
                 group.start_soon(send, number, partition)
     if not number:
-        raise SourceError(f"{source.file.path} has no rows; a table needs at least one.", path=source.file.path)
+        raise source.file.without_rows()
     return number
 
 
