@@ -150,6 +150,29 @@ async def test_a_refused_deletion_is_not_believed_where_partitions_are_not_known
     assert plane.object_names("csv") == ["t.csv/part_0001.csv"]
 
 
+@dataclass(frozen=True)
+class Objects:
+    """List objects in place of tables."""
+
+    plane: LocalDataPlane
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        del exchange
+        return web.json_response({"table_names": self.plane.object_names("csv")})
+
+
+async def test_partitions_that_are_listed_and_refused_as_tables_are_there(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+) -> None:
+    connector = connect("csv")
+    plane.inject(Fault(call="list", answer=Objects(plane), times=None))
+    plane.inject(Fault(call="validate", name="*part_*", answer=Refusing(404), times=None))
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(502, after_effect=True)))
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=replace(MANY, max_attempts=1))
+    plane.inject(Fault(call="delete", name="t", answer=Refusing(422), times=None))
+    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+
+
 async def test_partitions_that_are_denied_for_a_moment_are_deleted_in_the_end(
     plane: LocalDataPlane,
     connect: Callable[[str], kumo_async.FileUploadConnector],
