@@ -197,3 +197,28 @@ async def test_partitions_that_are_all_refused_are_all_still_there(
     assert "is still there" in str(error)
     assert plane.object_names("csv") == before
     assert [found.state for found in await kumo_async.unfinished_uploads_async()] == ["sending"]
+
+
+@pytest.mark.parametrize("status", [403, 409])
+async def test_one_refusal_does_not_leave_half_of_the_old_table(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
+) -> None:
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    plane.inject(Fault(call="delete", name="t", answer=Status(404)))
+    plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(status)))
+    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+
+
+async def test_one_refusal_does_not_leave_half_of_the_new_table(
+    plane: LocalDataPlane,
+    connect: Callable[[str], kumo_async.FileUploadConnector],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
+    plane.inject(Fault(call="delete", name="*part_0001*", answer=Status(403)))
+    with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):
+        await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    assert plane.object_names("csv") == []

@@ -224,30 +224,38 @@ async def undo(transfer: Transfer, journal: Journal) -> None:
 
 async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
     """Delete whatever of the new table is visible; return the names of the objects that may still be."""
-    burst = anyio.CapacityLimiter(_BURST)
-    left: list[str] = []
-    doubted: list[str] = []
-    control = transfer.session.control
-    control.patience.renew()
-
-    async def one(name: str) -> None:
-        async with burst:
-            try:
-                if not await delete_if_there(control, transfer.connector, name):
-                    doubted.append(name)
-            except ServiceError as error:
-                logger.warning("Object %s could not be taken back: %s", name, error)
-                left.append(name)
-
-    async with anyio.create_task_group() as group:
-        for name in journal.state.names:
-            group.start_soon(one, name)
+    transfer.session.control.patience.renew()
+    left, doubted = await _delete_all(transfer, journal.state.names)
+    if left:
+        left, again = await _delete_all(transfer, left)
+        doubted += again
     if doubted and await _still_shows(transfer):
         # The service knows tables and not their partitions, so that it could not tell whether these are there.
         left += doubted
     if not left:
         await journal.note(Undone())
     return sorted(left)
+
+
+async def _delete_all(transfer: Transfer, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Delete objects; return those that could not be deleted, and those that are refused and not known either."""
+    burst = anyio.CapacityLimiter(_BURST)
+    left: list[str] = []
+    doubted: list[str] = []
+
+    async def one(name: str) -> None:
+        async with burst:
+            try:
+                if not await delete_if_there(transfer.session.control, transfer.connector, name):
+                    doubted.append(name)
+            except ServiceError as error:
+                logger.warning("Object %s could not be taken back: %s", name, error)
+                left.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in names:
+            group.start_soon(one, name)
+    return left, doubted
 
 
 async def _still_shows(transfer: Transfer) -> bool:
