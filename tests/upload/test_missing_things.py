@@ -222,3 +222,19 @@ async def test_one_refusal_does_not_leave_half_of_the_new_table(
     with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):
         await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
     assert plane.object_names("csv") == []
+
+
+async def test_a_table_that_is_gone_is_never_said_to_be_there(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+) -> None:
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD))
+    plane.inject(Fault(call="delete", answer=Status(502, after_effect=True)))
+    plane.inject(Fault(call="delete", answer=PAGE))
+    # That it is gone is seen once, and then no more.
+    plane.inject(Fault(call="validate", answer=Status(403), skip=2))
+    path = write(tmp_path / "b.csv", NEW)
+    with pytest.raises(kumo_async.ServiceError, match="may be gone"):
+        await connector.upload_async("t", path)
+    assert plane.object_names("csv") == []
+    assert await check_upload(plane, connector, path, kumo_async.UploadOptions(), NEW) is None

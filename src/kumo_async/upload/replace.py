@@ -110,7 +110,7 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
         if await _partitions_go(deletions, table, file_type, denied):
             return deletions.open
     except ServiceError as error:
-        if not deletions.begun:
+        if not (deletions.begun or deletions.open):
             raise _refused(table, _THERE, error) from error
         raise HalfRemovedError(
             f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
@@ -180,6 +180,7 @@ async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> Non
     control, connector = deletions.control, deletions.connector
     control.patience.renew()
     state = await _state(control, connector, table)
+    deletions.begun |= state is None
     may_go_on = failure.status in MAY_MEAN_NOT_THERE and state == _THERE
     if state is not None and not (may_go_on and await _has_partitions(control, connector, table, file_type)):
         raise _refused(table, state, failure) from failure
