@@ -150,6 +150,29 @@ async def test_a_refused_deletion_is_not_believed_where_partitions_are_not_known
     assert plane.object_names("csv") == ["t.csv/part_0001.csv"]
 
 
+@dataclass(frozen=True)
+class Objects:
+    """List objects in place of tables."""
+
+    plane: LocalDataPlane
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        del exchange
+        return web.json_response({"table_names": self.plane.object_names("csv")})
+
+
+async def test_partitions_that_are_listed_and_refused_as_tables_are_there(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+) -> None:
+    connector = connect("csv")
+    plane.inject(Fault(call="list", answer=Objects(plane), times=None))
+    plane.inject(Fault(call="validate", name="*part_*", answer=Refusing(404), times=None))
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(502, after_effect=True)))
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=replace(MANY, max_attempts=1))
+    plane.inject(Fault(call="delete", name="t", answer=Refusing(422), times=None))
+    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+
+
 async def test_partitions_that_are_denied_for_a_moment_are_deleted_in_the_end(
     plane: LocalDataPlane,
     connect: Callable[[str], kumo_async.FileUploadConnector],
@@ -174,3 +197,44 @@ async def test_partitions_that_are_all_refused_are_all_still_there(
     assert "is still there" in str(error)
     assert plane.object_names("csv") == before
     assert [found.state for found in await kumo_async.unfinished_uploads_async()] == ["sending"]
+
+
+@pytest.mark.parametrize("status", [403, 409])
+async def test_one_refusal_does_not_leave_half_of_the_old_table(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
+) -> None:
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    plane.inject(Fault(call="delete", name="t", answer=Status(404)))
+    plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(status)))
+    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+
+
+async def test_one_refusal_does_not_leave_half_of_the_new_table(
+    plane: LocalDataPlane,
+    connect: Callable[[str], kumo_async.FileUploadConnector],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
+    plane.inject(Fault(call="delete", name="*part_0001*", answer=Status(403)))
+    with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):
+        await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    assert plane.object_names("csv") == []
+
+
+async def test_a_table_that_is_gone_is_never_said_to_be_there(
+    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+) -> None:
+    connector = connect("csv")
+    await connector.upload_async("t", write(tmp_path / "a.csv", OLD))
+    plane.inject(Fault(call="delete", answer=Status(502, after_effect=True)))
+    plane.inject(Fault(call="delete", answer=PAGE))
+    # That it is gone is seen once, and then no more.
+    plane.inject(Fault(call="validate", answer=Status(403), skip=2))
+    path = write(tmp_path / "b.csv", NEW)
+    with pytest.raises(kumo_async.ServiceError, match="may be gone"):
+        await connector.upload_async("t", path)
+    assert plane.object_names("csv") == []
+    assert await check_upload(plane, connector, path, kumo_async.UploadOptions(), NEW) is None

@@ -67,6 +67,31 @@ async def test_a_death_while_a_commit_is_taken_back(
     assert list(journals.iterdir()) == []
 
 
+@pytest.mark.parametrize("status", [400, 404, 409])
+async def test_a_refusal_to_complete_twice_does_not_take_a_whole_table_back(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    numbers: pa.Table,
+    journals: Path,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    with dying_after(8):
+        await parquet.upload_async("numbers", path, options=THREE)
+    assert plane.object_names("parquet") == [FIRST, SECOND, THIRD]
+    # As if it had died just before it could note the last one.
+    [journal] = journals.glob("*.journal")
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    plane.inject(Fault(call="complete", name=THIRD, answer=Status(status)))
+    [found] = await kumo_async.recover_uploads_async(client=parquet.client)
+    assert found.outcome == "finished"
+    assert [call.status for call in plane.calls if call.call == "complete"][3:] == [status]
+    assert content(plane).equals(numbers)
+    assert list(journals.iterdir()) == []
+
+
 async def test_an_upload_of_another_group_is_another_one(
     plane: LocalDataPlane, path: Path, numbers: pa.Table, journals: Path
 ) -> None:
@@ -111,7 +136,7 @@ async def test_what_could_not_be_taken_back_is_by_recover(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, journals: Path, numbers: pa.Table
 ) -> None:
     plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
-    plane.inject(Fault(call="delete", name=FIRST, answer=Status(400), times=2))
+    plane.inject(Fault(call="delete", name=FIRST, answer=Status(400), times=4))
     with pytest.raises(kumo_async.UploadError, match="kumo-async recover"):
         await parquet.upload_async("numbers", path, options=THREE)
     assert plane.object_names("parquet") == [FIRST]

@@ -130,14 +130,16 @@ class ControlPlane:
     async def has_table(self, connector: str, name: str) -> bool:
         """Return whether a table, or an object of that name, is there now.
 
-        A refusal may be how the service says that there is none, or have another reason; then the list tells.
+        A refusal may be how the service says that there is none, or have another reason; then the list tells. Of one
+        partition it may also say no more than that this is no table.
         """
         found = await self._validate(connector, name)
         if isinstance(found, bool):
             return found
-        if name in await self.list_tables(connector):
+        listed = name in await self.list_tables(connector)
+        if listed and "/" not in name:
             raise found
-        return False
+        return listed
 
     async def shows_table(self, connector: str, name: str) -> bool:
         """Return whether anything of a table is there, known as a table or by its partitions alone.

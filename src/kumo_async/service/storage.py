@@ -243,12 +243,13 @@ def _safe(url: PartUrl) -> bool:
         # Read by the same parser that the request goes by: two parsers may see two hosts.
         target = _parsed(url)
         host, _ = target.host or "", target.port
-        host.encode("idna")
+        # Other scripts have dots and digits of their own, which a resolver or a proxy reads as ours.
+        plain = host.encode("idna").decode("ascii")
     except ValueError:
         return False
     secure = target.scheme == "https" or (target.scheme == "http" and is_loopback(host))
-    good = host != "" and target.user is None and target.password is None
-    return secure and good and not is_link_local(host) and not is_odd_number(host)
+    good = host != "" and "%" not in host and target.user is None and target.password is None
+    return secure and good and not is_link_local(plain) and not is_odd_number(plain)
 
 
 async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerError:

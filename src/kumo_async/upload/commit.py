@@ -12,6 +12,7 @@ import anyio
 
 from ..errors import ServiceError, UploadError
 from ..events import CommitStarted
+from ..service.control import MAY_MEAN_NOT_THERE
 from ..service.messages import CompleteUpload, file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
@@ -164,7 +165,7 @@ async def _complete_all(transfer: Transfer, journal: Journal, receipts: Sequence
             if not all(failure.forgotten for failure in failures):
                 return
             # Not raised: that would cancel requests which the service may carry out all the same.
-            if (failure := await _complete(transfer, receipt)) is not None:
+            if (failure := await _complete(transfer, receipt, receipt.name in journal.resumed)) is not None:
                 failures.append(failure)
             elif journal.state.partitions > 1:
                 await journal.note(Completed(name=receipt.name))
@@ -175,7 +176,7 @@ async def _complete_all(transfer: Transfer, journal: Journal, receipts: Sequence
     return failures
 
 
-async def _complete(transfer: Transfer, receipt: Receipt) -> _Failure | None:
+async def _complete(transfer: Transfer, receipt: Receipt, resumed: bool) -> _Failure | None:
     request = CompleteUpload(
         source_table_name=receipt.name,
         connector_id=transfer.connector,
@@ -187,17 +188,19 @@ async def _complete(transfer: Transfer, receipt: Receipt) -> _Failure | None:
     try:
         await transfer.session.control.complete_upload(request, transfer.options.max_attempts, retries)
     except ServiceError as error:
-        return await _asked(transfer, receipt.name, error)
+        return await _asked(transfer, receipt.name, error, resumed)
     return None
 
 
-async def _asked(transfer: Transfer, name: str, error: ServiceError) -> _Failure | None:
+async def _asked(transfer: Transfer, name: str, error: ServiceError, resumed: bool) -> _Failure | None:
     """Return what the failure of a complete means.
 
-    A lost answer, or "not found", which is what comes after one, says nothing about the object: only asking does. The
-    old object was deleted before, so one that is there now is the new one.
+    A lost answer, or "not found", which is what comes after one, says nothing about the object: only asking does. Nor
+    does a refusal of what an earlier run has stored and may have completed: it can be of a second completion. The old
+    object was deleted before, so one that is there now is the new one.
     """
     forgotten = error.status == 404 or "NoSuchUpload" in f"{error.code} {error}"
+    forgotten |= resumed and error.status in MAY_MEAN_NOT_THERE
     lost = error.status is None or error.status == 408 or error.status >= 500
     if not forgotten and not lost:
         return _Failure(name, error)
@@ -224,30 +227,38 @@ async def undo(transfer: Transfer, journal: Journal) -> None:
 
 async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
     """Delete whatever of the new table is visible; return the names of the objects that may still be."""
-    burst = anyio.CapacityLimiter(_BURST)
-    left: list[str] = []
-    doubted: list[str] = []
-    control = transfer.session.control
-    control.patience.renew()
-
-    async def one(name: str) -> None:
-        async with burst:
-            try:
-                if not await delete_if_there(control, transfer.connector, name):
-                    doubted.append(name)
-            except ServiceError as error:
-                logger.warning("Object %s could not be taken back: %s", name, error)
-                left.append(name)
-
-    async with anyio.create_task_group() as group:
-        for name in journal.state.names:
-            group.start_soon(one, name)
+    transfer.session.control.patience.renew()
+    left, doubted = await _delete_all(transfer, journal.state.names)
+    if left:
+        left, again = await _delete_all(transfer, left)
+        doubted += again
     if doubted and await _still_shows(transfer):
         # The service knows tables and not their partitions, so that it could not tell whether these are there.
         left += doubted
     if not left:
         await journal.note(Undone())
     return sorted(left)
+
+
+async def _delete_all(transfer: Transfer, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Delete objects; return those that could not be deleted, and those that are refused and not known either."""
+    burst = anyio.CapacityLimiter(_BURST)
+    left: list[str] = []
+    doubted: list[str] = []
+
+    async def one(name: str) -> None:
+        async with burst:
+            try:
+                if not await delete_if_there(transfer.session.control, transfer.connector, name):
+                    doubted.append(name)
+            except ServiceError as error:
+                logger.warning("Object %s could not be taken back: %s", name, error)
+                left.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in names:
+            group.start_soon(one, name)
+    return left, doubted
 
 
 async def _still_shows(transfer: Transfer) -> bool:

@@ -110,7 +110,7 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
         if await _partitions_go(deletions, table, file_type, denied):
             return deletions.open
     except ServiceError as error:
-        if not deletions.begun:
+        if not (deletions.begun or deletions.open):
             raise _refused(table, _THERE, error) from error
         raise HalfRemovedError(
             f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
@@ -180,6 +180,7 @@ async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> Non
     control, connector = deletions.control, deletions.connector
     control.patience.renew()
     state = await _state(control, connector, table)
+    deletions.begun |= state is None
     may_go_on = failure.status in MAY_MEAN_NOT_THERE and state == _THERE
     if state is not None and not (may_go_on and await _has_partitions(control, connector, table, file_type)):
         raise _refused(table, state, failure) from failure
@@ -209,20 +210,34 @@ async def _partitions_go(deletions: _Deletions, table: str, file_type: str, numb
 
 
 async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]) -> None:
-    """Delete some partitions at once; a failure is raised when all of them have been answered.
+    """Delete some partitions at once; what fails is tried once more where others may be gone.
 
-    Raised before, it would cancel requests that the service may still carry out, on a table that came after.
+    Half a table that is read as a whole one is worse than none.
     """
-    failures: list[ServiceError] = []
+    failures = await _failing(deletions, table, file_type, numbers)
+    if failures and deletions.begun:
+        failures = await _failing(deletions, table, file_type, list(failures))
+    for failure in failures.values():
+        raise failure
+
+
+async def _failing(
+    deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]
+) -> dict[int, ServiceError]:
+    """Delete some partitions at once; return the failures when all of them have been answered.
+
+    Raised before, they would cancel requests that the service may still carry out, on a table that came after.
+    """
+    failures: dict[int, ServiceError] = {}
 
     async def delete(number: int) -> None:
         try:
             await deletions.delete_partition(partition_name(table, file_type, number), number)
         except ServiceError as error:
-            failures.append(error)
+            deletions.open |= _is_lost(error)
+            failures[number] = error
 
     async with anyio.create_task_group() as group:
         for number in numbers:
             group.start_soon(delete, number)
-    if failures:
-        raise failures[0]
+    return failures
