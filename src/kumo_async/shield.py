@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
+from anyio import to_thread
 
 from .errors import no_groups
 
-__all__ = ["to_the_end"]
+__all__ = ["in_thread", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -67,3 +69,24 @@ async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], N
     if failures:
         raise failures[0]
     return results[0]
+
+
+async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Do blocking work in a worker thread, and wait for its end even if there is a cancellation meanwhile.
+
+    `anyio.to_thread.run_sync` leaves the thread to itself where asyncio cancels the task. So this is for work with what
+    is closed afterwards: whoever cleans up must find nobody reading from it, or writing to it.
+
+    Args:
+        work: The function.
+        arguments: What it is called with.
+
+    Raises:
+        CancelledError: If there was a cancellation.
+        BaseException: Whatever the work raises.
+
+    Example:
+        >>> anyio.run(in_thread, max, 3, 7)
+        7
+    """
+    return await to_the_end(partial(to_thread.run_sync, work, *arguments))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import ConfigurationError, SourceError
 from ..options import UploadOptions
+from ..shield import in_thread
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
 __all__ = ["FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
@@ -56,7 +57,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the partitions that were handed out did not; the file stays open."""
+        """Free what the partitions that were handed out did not; the file stays open. Worker threads only."""
         ...
 
 
@@ -71,8 +72,11 @@ async def open_source(path: str | os.PathLike[str], file_type: str, options: Upl
     where = local_path(path)
     kind = _kind_of(where, file_type, options)
     async with await SourceFile.open(where) as file:
-        with closing(await _open(file, kind, options)) as source:
+        source = await _open(file, kind, options)
+        try:
             yield source
+        finally:
+            await in_thread(source.close)
 
 
 async def _open(file: SourceFile, kind: str, options: UploadOptions) -> Source:

@@ -13,12 +13,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
-
 from ..errors import SourceError
 from ..formats.csv_arrow import BlockReader
 from ..formats.csv_types import given_types
 from ..options import UploadOptions
+from ..shield import in_thread
 from .convert_blocks import Block, BlockParser, gathered, read_ranges
 from .convert_types import TypePass
 from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind
@@ -72,25 +71,25 @@ class ConvertSource:
                 for a table, or a value not of the type that was given.
             ConfigurationError: If a given type is not one of Kumo's, or is that of no column.
         """
-        content = await to_thread.run_sync(open_content, file, options)
+        content = await in_thread(open_content, file, options)
         try:
             beginning = await begin(content, file.path, options.csv)
-            parser = await to_thread.run_sync(_parser, file, options, beginning, content)
-            given = await to_thread.run_sync(_given, options, beginning)
-            rows = await to_thread.run_sync(rows_behind, content, beginning)
+            parser = await in_thread(_parser, file, options, beginning, content)
+            given = await in_thread(_given, options, beginning)
+            rows = await in_thread(rows_behind, content, beginning)
             scan = _scan(content, file.path, beginning)
             first = TypePass(content, scan, beginning.data_start, parser, given)
             async with Workers(_encoders(options)) as workers:
                 types = await first.run(workers)
         finally:
-            content.close()
+            await in_thread(content.close)
         if not first.blocks:
             raise file.without_rows()
         return cls(file, options, parser, beginning, types, first.blocks, rows)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Parse and encode, and hand out partitions as they are filled; see `Source` and `encode`."""
-        content = await to_thread.run_sync(open_content, self.file, self._options)
+        content = await in_thread(open_content, self.file, self._options)
         try:
             units = partial(self._units, content)
             async with (
@@ -104,7 +103,7 @@ class ConvertSource:
             await self.file.check_unchanged()
             raise
         finally:
-            content.close()
+            await in_thread(content.close)
 
     def close(self) -> None:
         """Close all spool files, sent or not."""

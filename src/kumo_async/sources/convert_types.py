@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from anyio import to_thread
-
 from ..errors import SourceError
 from ..formats.csv_types import chosen, every_type, possible_types
 from ..formats.records import RecordCutter
+from ..shield import in_thread
 from .convert_blocks import Block, BlockParser, read_ranges
 from .csv_content import Content
 from .csv_scan import Scan
@@ -73,7 +72,7 @@ class TypePass:
         cutter = RecordCutter(0, BLOCK_BYTES, self._start)
         rows = 0
         while not self._scan.finished:
-            for cut in await to_thread.run_sync(self._scan.advance, cutter):
+            for cut in await in_thread(self._scan.advance, cutter):
                 block = self._parser.block(cut, rows)
                 rows += block.rows
                 self.blocks.append(block)

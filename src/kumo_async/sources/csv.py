@@ -6,11 +6,10 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from anyio import to_thread
-
 from ..formats.csv_preview import seeming_types
 from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
+from ..shield import in_thread
 from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
 from .csv_content import Content, open_content
 from .csv_scan import Scan
@@ -54,15 +53,15 @@ class CsvSource:
         Raises:
             SourceError: If the file is not a CSV file with a header and at least two columns.
         """
-        content = await to_thread.run_sync(open_content, file, options)
+        content = await in_thread(open_content, file, options)
         try:
             beginning = await begin(content, file.path, options.csv)
-            rows = await to_thread.run_sync(rows_behind, content, beginning)
+            rows = await in_thread(rows_behind, content, beginning)
             await fill(content, options.partition_threshold + 1)
             source = cls(file, options, content, beginning, rows)
-            await to_thread.run_sync(source._look)
+            await in_thread(source._look)
         except BaseException:
-            content.close()
+            await in_thread(content.close)
             raise
         return source
 
@@ -80,14 +79,14 @@ class CsvSource:
     async def _cut(self, size: int) -> AsyncGenerator[Partition, None]:
         scan, cutter = self._new_scan(), RecordCutter(len(self._header), size, self._data_start)
         while not scan.finished:
-            for cut in await to_thread.run_sync(scan.advance, cutter):
+            for cut in await in_thread(scan.advance, cutter):
                 yield self._partition(cut, cut.rows)
 
     async def _whole(self) -> AsyncGenerator[Partition, None]:
         """Plan one object, which may be sent from its first row on; the rest is scanned meanwhile."""
         scan = self._new_scan()
         while not scan.finished and not scan.rows:
-            await to_thread.run_sync(scan.advance)
+            await in_thread(scan.advance)
         if not scan.rows:
             return
         partition = self._partition(
@@ -95,7 +94,7 @@ class CsvSource:
         )
         yield partition
         while not scan.finished:
-            await to_thread.run_sync(scan.advance)
+            await in_thread(scan.advance)
         partition.counted(scan.rows)
 
     def close(self) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from anyio import to_thread
-
 from ..errors import SourceError
 from ..formats.csv_detect import detect
 from ..formats.csv_dialect import CsvDialect, HeaderError, find_first_record, read_header, write_header
 from ..formats.csv_preview import first_rows
 from ..formats.identify import MARKUP, FileKind, identify, tell
 from ..options import CsvOptions
+from ..shield import in_thread
 from .csv_content import COMPRESSIONS, FIRST_BLOCK, Content
 from .names import ColumnNames, accept_names
 
@@ -48,12 +47,12 @@ async def begin(content: Content, path: str, options: CsvOptions) -> Beginning:
         SourceError: If it is not CSV text with a header and at least two columns.
     """
     await fill(content, FIRST_BLOCK)
-    return await to_thread.run_sync(_look, path, content, options)
+    return await in_thread(_look, path, content, options)
 
 
 async def fill(content: Content, least: int) -> None:
     """Have the first bytes of a text produced, as `Content.fill` does, in visits of bounded length."""
-    while not await to_thread.run_sync(content.fill, least):
+    while not await in_thread(content.fill, least):
         pass
 
 

@@ -78,7 +78,7 @@ class Content(Protocol):
         ...
 
     def close(self) -> None:
-        """Free all that is left."""
+        """Free all that is left, and wait for threads that still produce some. Worker threads only."""
         ...
 
 

@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
-import anyio
-from anyio import to_thread
+from ..shield import in_thread
 
 __all__ = ["Workers", "processors"]
 
@@ -49,5 +49,4 @@ class Workers:
     async def __aexit__(self, *_: object) -> None:
         # What a thread is at cannot be broken off, and it must not outlive the file that it reads.
         self.stopped = True
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: self._pool.shutdown(wait=True, cancel_futures=True))
+        await in_thread(partial(self._pool.shutdown, wait=True, cancel_futures=True))
