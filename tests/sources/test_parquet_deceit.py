@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import traceback
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,4 +91,17 @@ async def test_full_validation_does_not_believe_statistics(
     path.write_bytes(with_first_column(source, {STATISTICS: statistics}))
     with pytest.raises(kumo_async.SourceError, match=r"has values over 2\^63 - 1 in row group 0"):
         await parquet.upload_async("t", path, options=small(None, validate="full"))
+    assert not plane.table_files("t", "parquet")
+
+
+async def test_a_value_that_its_type_does_not_allow_is_refused_and_not_shown(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path
+) -> None:
+    values = pa.array([1_234_567_891], pa.decimal128(18, 0))
+    too_large = pa.Array.from_buffers(pa.decimal128(3, 0), 1, values.buffers())
+    path = tmp_path / "t.parquet"
+    path.write_bytes(write(pa.table({"a": [1], "b": too_large}), store_decimal_as_integer=True))
+    with pytest.raises(kumo_async.SourceError, match=r"column 'b' of row group 0") as caught:
+        await parquet.upload_async("t", path, options=small(None, validate="full"))
+    assert "1234567891" not in "".join(traceback.format_exception(caught.value))
     assert not plane.table_files("t", "parquet")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KumoError, SourceError
@@ -213,7 +213,7 @@ class ParquetPages:
         with read(_batch_rows(meta, read)) as batches:
             for batch in batches:
                 if full:
-                    batch.validate(full=True)
+                    _validate(batch)
                 rows += batch.num_rows
                 yield _without_extensions(batch)
         if rows != meta.num_rows:
@@ -230,6 +230,14 @@ class ParquetPages:
             except arrow_errors():
                 return f"column {column!r} of row group {group}"
         return f"row group {group}"
+
+
+def _validate(batch: Any) -> None:
+    with suppress(*arrow_errors()):
+        batch.validate(full=True)
+        return
+    # Raised out here, since what pyarrow raises may have the value in it, as of a decimal with too many digits.
+    raise ValueError("it has a value that its type does not allow")
 
 
 def _within_microseconds(seconds: Any) -> bool:
