@@ -20,6 +20,7 @@ Times without a date, which Kumo does not take, stay strings, and so does a colu
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -208,7 +209,8 @@ def given_types(types: Mapping[str, Any], old: Sequence[str], new: Sequence[str]
         >>> given_types({"zip code": "string", "x": "decimal128(9, 2)"}, ["zip code", "x"], ["zip_code", "x"])
         {'zip_code': DataType(string), 'x': Decimal128Type(decimal128(9, 2))}
     """
-    known = {**{name: to for name, to in zip(old, new, strict=True) if old.count(name) == 1}, **{n: n for n in new}}
+    times = Counter(old)
+    known = {name: to for name, to in zip(old, new, strict=True) if times[name] == 1} | {name: name for name in new}
     found = {}
     for name, kind in types.items():
         if name not in known:

@@ -57,12 +57,11 @@ def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
             f"Kumo takes only ASCII letters and digits in column names; of these nothing is left, and they were "
             f"numbered: {', '.join(map(repr, lost))}."
         )
-    twice = sorted({name for name in old if old.count(name) > 1}) if len(set(old)) < len(old) else []
-    if twice:
-        where = "; ".join(
-            f"{name!r} became {', '.join(repr(n) for o, n in zip(old, new, strict=True) if o == name)}"
-            for name in twice
-        )
+    became: dict[str, list[str]] = {}
+    for before, after in zip(old, new, strict=True):
+        became.setdefault(before, []).append(after)
+    if twice := sorted(name for name, names in became.items() if len(names) > 1):
+        where = "; ".join(f"{name!r} became {', '.join(map(repr, became[name]))}" for name in twice)
         warnings.append(f"Column names that stand several times were numbered: {where}.")
     moved = _moved(old, new)
     if moved:
