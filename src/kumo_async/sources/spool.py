@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import aiofiles.os
 
@@ -38,16 +38,26 @@ class SpoolFile:
             data, offset = data[written:], offset + written
 
     async def read_into(self, offset: int, block: memoryview) -> None:
-        """Fill a block with the bytes from `offset`."""
+        """Fill a block with the bytes from `offset`.
+
+        Raises:
+            SourceError: If it cannot be read.
+        """
         while block:
-            count: int = await _preadv(self._descriptor, [block], offset)
+            with _readable():
+                count: int = await _preadv(self._descriptor, [block], offset)
             if not count:
                 raise SourceError("A temporary file is shorter than what was written to it. Upload the table again.")
             block, offset = block[count:], offset + count
 
     def read_blocking(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes from `offset`; for worker threads only."""
-        return os.pread(self._descriptor, length, offset)
+        """Return up to `length` bytes from `offset`; for worker threads only.
+
+        Raises:
+            SourceError: If it cannot be read.
+        """
+        with _readable():
+            return os.pread(self._descriptor, length, offset)
 
     def close(self) -> None:
         """Close the file, which removes it. Closing twice is allowed."""
@@ -101,6 +111,16 @@ class Spool:
         self._current = None
         for file in list(self._files):
             file.close()
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # As it is, it would look like a broken connection to whoever sends what is read here.
+        reason = error.strerror or error
+        raise SourceError(f"A temporary file cannot be read: {reason}. Upload the table again.") from error
 
 
 def _open_unnamed(folder: str) -> int:
