@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from .errors import no_groups
 
-__all__ = ["in_thread", "to_the_end"]
+__all__ = ["clean_up", "in_thread", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -90,3 +90,19 @@ async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
         7
     """
     return await to_the_end(partial(to_thread.run_sync, work, *arguments))
+
+
+async def clean_up(work: Callable[[], object]) -> None:
+    """Do blocking work in a worker thread that has to be done before a block is left, whatever is raised in the block.
+
+    A cancellation that is on its way then stays the one that it is, with its cause; `in_thread` would raise another.
+
+    Raises:
+        CancelledError: If asyncio cancels meanwhile; after the work all the same.
+        BaseException: Whatever the work raises.
+
+    Example:
+        >>> anyio.run(clean_up, [7].clear)
+    """
+    with anyio.CancelScope(shield=True):
+        await in_thread(work)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..errors import ConfigurationError, SourceError
 from ..options import UploadOptions
-from ..shield import in_thread
+from ..shield import clean_up
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
 __all__ = ["FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
@@ -76,7 +76,7 @@ async def open_source(path: str | os.PathLike[str], file_type: str, options: Upl
         try:
             yield source
         finally:
-            await in_thread(source.close)
+            await clean_up(source.close)
 
 
 async def _open(file: SourceFile, kind: str, options: UploadOptions) -> Source:

@@ -17,7 +17,7 @@ from ..errors import SourceError
 from ..formats.csv_arrow import BlockReader
 from ..formats.csv_types import given_types
 from ..options import UploadOptions
-from ..shield import in_thread
+from ..shield import clean_up, in_thread
 from .convert_blocks import Block, BlockParser, gathered, read_ranges
 from .convert_types import TypePass
 from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind
@@ -82,7 +82,7 @@ class ConvertSource:
             async with Workers(_encoders(options)) as workers:
                 types = await first.run(workers)
         finally:
-            await in_thread(content.close)
+            await clean_up(content.close)
         if not first.blocks:
             raise file.without_rows()
         return cls(file, options, parser, beginning, types, first.blocks, rows)
@@ -103,7 +103,7 @@ class ConvertSource:
             await self.file.check_unchanged()
             raise
         finally:
-            await in_thread(content.close)
+            await clean_up(content.close)
 
     def close(self) -> None:
         """Close all spool files, sent or not."""

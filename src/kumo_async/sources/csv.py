@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ..formats.csv_preview import seeming_types
 from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
-from ..shield import in_thread
+from ..shield import clean_up, in_thread
 from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
 from .csv_content import Content, open_content
 from .csv_scan import Scan
@@ -61,7 +61,7 @@ class CsvSource:
             source = cls(file, options, content, beginning, rows)
             await in_thread(source._look)
         except BaseException:
-            await in_thread(content.close)
+            await clean_up(content.close)
             raise
         return source
 

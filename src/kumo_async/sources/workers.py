@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from ..shield import in_thread
+from ..shield import clean_up
 
 __all__ = ["Workers", "processors"]
 
@@ -49,4 +49,4 @@ class Workers:
     async def __aexit__(self, *_: object) -> None:
         # What a thread is at cannot be broken off, and it must not outlive the file that it reads.
         self.stopped = True
-        await in_thread(partial(self._pool.shutdown, wait=True, cancel_futures=True))
+        await clean_up(partial(self._pool.shutdown, wait=True, cancel_futures=True))

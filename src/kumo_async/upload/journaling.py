@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from .._version import __version__
 from ..options import UploadOptions
 from ..report import UploadPlan
 from ..service.messages import connector_id
+from ..shield import clean_up
 from ..sources.files import Partition, SourceFile
 from .journal import Begun, Cleared, Head, JournalError, JournalState, Phase, Record, Stored
 from .journal_files import (
@@ -115,8 +117,7 @@ class Journal:
     async def leave(self) -> None:
         """Do what `close` does, off the event loop, whatever cancels."""
         if self._file is not None:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self.close)
+            await clean_up(self.close)
 
     def _others(self) -> list[Interrupted]:
         if self._folder is None:
@@ -182,13 +183,14 @@ class Journals:
         return await self._claim(claim_unless_interrupted, head, resume)
 
     async def _claim(self, function: _Claim, head: Head, resume: bool) -> Journal | None:
-        if self.folder is None:
+        folder = self.folder
+        if folder is None:
             return Journal(None, JournalState(head), None, self.problem)
         try:
-            claimed = await to_thread.run_sync(lambda: function(self.folder or Path(), head, resume=resume))
+            claimed = await to_thread.run_sync(partial(function, folder, head, resume=resume))
         except OSError as error:
-            return Journal(self.folder, JournalState(head), None, _words(error))
-        return None if claimed is None else Journal(self.folder, claimed[1], claimed[0])
+            return Journal(folder, JournalState(head), None, _words(error))
+        return None if claimed is None else Journal(folder, claimed[1], claimed[0])
 
     async def take(self, path: Path) -> Journal | None:
         """Lock the journal of an upload that died; None if it is gone, or its upload still runs."""
@@ -209,8 +211,7 @@ class Journals:
             yield
         finally:
             if file is not None:
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(_remove_locked, file)
+                await clean_up(partial(_remove_locked, file))
 
     async def _lock_folder(self) -> Path | None:
         """Return where locks are: in one place for all of this user's uploads, wherever their journals are."""
