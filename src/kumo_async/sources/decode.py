@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KumoError, SourceError
@@ -233,11 +233,14 @@ class ParquetPages:
 
 
 def _validate(batch: Any) -> None:
-    with suppress(*arrow_errors()):
+    try:
         batch.validate(full=True)
+    except arrow_errors() as error:
+        found = "text that is not UTF-8" if "UTF8" in str(error) else "a value that its type does not allow"
+    else:
         return
     # Raised out here, since what pyarrow raises may have the value in it, as of a decimal with too many digits.
-    raise ValueError("it has a value that its type does not allow")
+    raise ValueError(f"it has {found}")
 
 
 def _within_microseconds(seconds: Any) -> bool:
