@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -10,7 +11,7 @@ from .workers import Workers
 
 __all__ = ["PageCheck"]
 
-#: Row groups that a worker decodes without a look at whether anybody still wants to know.
+#: Row groups that a worker is given at a time: a file may have a million of them.
 _RUN = 16
 
 
@@ -28,25 +29,24 @@ class PageCheck:
 
     def __init__(self, workers: Workers, pages: ParquetPages | None, stretches: Sequence[range]) -> None:
         self._workers = workers
-        self._pages = pages
-        runs = [groups[at : at + _RUN] for groups in stretches for at in range(0, len(groups), _RUN)] if pages else []
-        self._futures: list[Future[None]] = [workers.submit(self._decode, run) for run in runs]
+        runs = (groups[at : at + _RUN] for groups in stretches for at in range(0, len(groups), _RUN))
+        self._futures: deque[Future[None]] = deque()
+        if pages is not None:
+            self._futures.extend(workers.submit(self._decode, pages, run) for run in runs)
 
-    def _decode(self, groups: range) -> None:
+    def _decode(self, pages: ParquetPages, groups: range) -> None:
         for group in groups:
-            if self._pages is not None and not self._workers.stopped and self._pages.metadata.row_group(group).num_rows:
-                self._pages.check(group)
+            if not self._workers.stopped and pages.metadata.row_group(group).num_rows:
+                pages.check(group)
 
     def raise_found(self) -> None:
-        """Raise what was found so far, so that nothing more is sent in vain.
+        """Raise what was found so far, in the order of the row groups, so that nothing more is sent in vain.
 
         Raises:
             SourceError: If a page is damaged.
         """
-        done = [future for future in self._futures if future.done()]
-        self._futures = [future for future in self._futures if future not in done] if done else self._futures
-        for future in done:
-            future.result()
+        while self._futures and self._futures[0].done():
+            self._futures.popleft().result()
 
     async def finished(self) -> None:
         """Wait until everything is decoded.
