@@ -83,8 +83,7 @@ async def encoded_partitions(
 
         4 n x UNIT_BYTES, and what the reader of the units has (of Parquet: `page_units`)
 
-    and nothing in proportion to a partition. What is encoded ahead is in spool files, at most 2 n
-    pieces.
+    and nothing in proportion to a partition. What is encoded ahead is in spool files, at most 2 n pieces.
 
     Args:
         encoding: How they are written.
@@ -180,6 +179,7 @@ def _written(encoding: Encoding, tables: list[Any]) -> tuple[memoryview, Footer]
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
+    failure: str | None = None
     try:
         with pq.ParquetWriter(sink, encoding.schema, **encoding.settings) as writer:
             for table in tables:
@@ -187,8 +187,10 @@ def _written(encoding: Encoding, tables: list[Any]) -> tuple[memoryview, Footer]
                 cast = _cast(table, encoding.schema).unify_dictionaries()
                 writer.write_table(cast, row_group_size=max(1, cast.num_rows))
     except arrow_errors() as error:
-        # What pyarrow says of a cast has the value in it, so it stays out of the chain.
-        raise _not_encoded(encoding.path, type(error).__name__) from None
+        failure = type(error).__name__
+    if failure is not None:
+        # Raised out here: what pyarrow says of a cast has the value in it.
+        raise _not_encoded(encoding.path, failure)
     data = memoryview(sink.getvalue())
     start = len(data) - 8 - tail_length(bytes(data[-8:]), len(data))
     return data, Footer.parse(bytes(data[start:-8]), start)
