@@ -38,7 +38,19 @@ LAYERS = {
     "tables": VALUES | {"connector", "sources"},
     "__init__": VALUES | {"client", "connector", "recovery", "source_table", "tables"},
     "cli": VALUES
-    | {"client", "connector", "formats", "local", "recovery", "service", "source_table", "sources", "tables"},
+    | {"blocking", "client", "connector", "formats", "local", "recovery"}
+    | {"service", "source_table", "sources", "tables"},
+        "blocking",
+        "client",
+        "connector",
+        "formats",
+        "local",
+        "recovery",
+        "service",
+        "source_table",
+        "sources",
+        "tables",
+    },
     "__main__": {"cli"},
 }
 

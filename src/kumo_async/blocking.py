@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortalProvider
 
-__all__ = ["run"]
+__all__ = ["run", "uvloop_if_there"]
 
 T = TypeVar("T")
 
@@ -27,8 +27,13 @@ _MASKS = hasattr(signal, "pthread_sigmask")
 _SIGNAL_POLL = 0.2
 
 
+def uvloop_if_there() -> dict[str, bool]:
+    """Return the options that make anyio use uvloop if it is installed."""
+    return {"use_uvloop": find_spec("uvloop") is not None}
+
+
 def _provider() -> BlockingPortalProvider:
-    return BlockingPortalProvider("asyncio", {"use_uvloop": find_spec("uvloop") is not None})
+    return BlockingPortalProvider("asyncio", uvloop_if_there())
 
 
 _portals = _provider()

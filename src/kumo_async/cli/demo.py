@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..blocking import uvloop_if_there
 from ..client import KumoClient
 from ..connector import FileUploadConnector
 from ..errors import ConfigurationError
@@ -21,7 +22,6 @@ from ..options import UploadOptions
 from ..report import UploadReport
 from .border import FAILED
 from .output import print_json
-from .serve import uvloop_if_there
 
 if TYPE_CHECKING:
     from ..local import LocalDataPlane

@@ -6,12 +6,12 @@ import errno
 import json
 import shlex
 import signal
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..blocking import uvloop_if_there
 from ..errors import ConfigurationError
 from ..service.credentials import ENDPOINT_VARIABLE, KEY_VARIABLE, resolve
 from .interrupts import INTERRUPTED
@@ -19,7 +19,7 @@ from .interrupts import INTERRUPTED
 if TYPE_CHECKING:
     from ..local import LocalDataPlane
 
-__all__ = ["serve", "uvloop_if_there"]
+__all__ = ["serve"]
 
 
 def serve(
@@ -81,11 +81,6 @@ def serve(
 def _first_line(file: Path) -> str:
     with file.open(encoding="utf-8", errors="surrogateescape") as lines:
         return lines.readline().rstrip("\r\n")
-
-
-def uvloop_if_there() -> dict[str, bool]:
-    """Return the options that make anyio use uvloop if it is installed."""
-    return {"use_uvloop": find_spec("uvloop") is not None}
 
 
 async def _serve(plane: LocalDataPlane, as_json: bool) -> signal.Signals:
