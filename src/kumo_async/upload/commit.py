@@ -19,7 +19,7 @@ from .burst import in_a_burst
 from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
 from .journaling import Journal, Journals
 from .limits import Limits
-from .replace import HalfRemovedError, delete_if_there, remove_known_table
+from .replace import HalfRemovedError, delete_if_there, is_lost, remove_known_table
 from .transfer import Receipt, Transfer
 
 __all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
@@ -201,7 +201,7 @@ async def _asked(transfer: Transfer, name: str, error: ServiceError, resumed: bo
     """
     forgotten = error.status == 404 or "NoSuchUpload" in f"{error.code} {error}"
     forgotten |= resumed and error.status in MAY_MEAN_NOT_THERE
-    lost = error.status is None or error.status == 408 or error.status >= 500
+    lost = is_lost(error)
     if not forgotten and not lost:
         return _Failure(name, error)
     # Where the answer was waited for until patience was at its end, asking needs some of its own.

@@ -20,7 +20,7 @@ from ..service.session import Session
 from .burst import in_a_burst
 from .plan import partition_name
 
-__all__ = ["HalfRemovedError", "delete_if_there", "remove_known_table", "remove_table"]
+__all__ = ["HalfRemovedError", "delete_if_there", "is_lost", "remove_known_table", "remove_table"]
 
 #: The highest partition number that is looked for: 300 GB, the most that Kumo documents, in partitions of 100 MiB, and
 #: room for as many again.
@@ -58,7 +58,7 @@ class _Deletions:
         try:
             known = await self.control.delete_object(self.connector, name, self._on_retry)
         except ServiceError as error:
-            self.begun |= _is_lost(error)
+            self.begun |= is_lost(error)
             raise
         self.begun |= known
         return known
@@ -103,7 +103,7 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
     deletions = _Deletions(control, connector)
     await _delete_name(deletions, table, file_type)
     try:
-        if await _partitions_go(deletions, table, file_type, range(1, _LAST_PARTITION)):
+        if await _partitions_go(deletions, table, file_type, range(1, _LAST_PARTITION + 1)):
             return deletions.open
         # Once more, since of a partition that was there the service may have said for a moment that it was not.
         denied = [number for number in sorted(deletions.denied) if number <= deletions.last + _AT_ONCE]
@@ -150,7 +150,8 @@ async def _means_not_there(error: ServiceError, control: ControlPlane, connector
         return False
 
 
-def _is_lost(error: ServiceError) -> bool:
+def is_lost(error: ServiceError) -> bool:
+    """Return whether the answer to a call was lost, so that the call may have had its effect all the same."""
     return error.status is None or error.status == 408 or error.status >= 500
 
 
@@ -176,7 +177,7 @@ async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> Non
         failure = error
     else:
         return
-    deletions.open |= _is_lost(failure)
+    deletions.open |= is_lost(failure)
     control, connector = deletions.control, deletions.connector
     control.patience.renew()
     state = await _state(control, connector, table)
@@ -234,7 +235,7 @@ async def _failing(
         try:
             await deletions.delete_partition(partition_name(table, file_type, number), number)
         except ServiceError as error:
-            deletions.open |= _is_lost(error)
+            deletions.open |= is_lost(error)
             failures[number] = error
 
     async with anyio.create_task_group() as group:
