@@ -108,11 +108,12 @@ class FileUploadConnector:
         from .upload.pipeline import UploadRequest, upload
 
         options = UploadOptions() if options is None else options
-        kind, endpoint = self._file_type, self.client.credentials.scoped_endpoint
+        kind, client = self._file_type, self.client
+        endpoint = client.credentials.scoped_endpoint
         request = UploadRequest(name, path, kind, auto_partition, partition_size_mb, options, endpoint)
         notify = notifier(observer)
         with no_groups():
-            async with self.client.connected() as connection:
+            async with client.connected() as connection:
                 return await upload(connection.session, connection.limits, request, notify)
 
     def upload(
@@ -231,8 +232,9 @@ class FileUploadConnector:
             )
         from .upload.recovery import delete_table
 
-        endpoint = self.client.credentials.scoped_endpoint
-        async with self.client.connected() as connection:
+        client = self.client
+        endpoint = client.credentials.scoped_endpoint
+        async with client.connected() as connection:
             if not await delete_table(connection.session, connection.limits, endpoint, self.name, name):
                 raise self._not_found(name)
 
