@@ -102,8 +102,7 @@ class CsvOptions:
         check_characters(self.delimiter, self.quote, self.escape)
         if self.encoding is not None:
             check_encoding(self.encoding)
-        if not isinstance(self.header, bool):
-            raise ConfigurationError(f"CsvOptions.header must be True or False; got {type(self.header).__name__}.")
+        check_bool("CsvOptions.header", self.header)
         if self.column_names is not None:
             object.__setattr__(self, "column_names", names_of(self.column_names))
         elif not self.header:

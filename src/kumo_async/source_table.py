@@ -7,6 +7,8 @@ from io import StringIO
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from anyio import to_thread
+
 from . import blocking
 from .errors import ConfigurationError, ServiceError, TableNotFoundError
 from .service.messages import file_type_of
@@ -57,8 +59,6 @@ class SourceTable:
     async def columns_async(self) -> list[SourceColumn]:
         """Return the table's columns. The async twin of `columns`."""
         data = await self._data(0)
-        from anyio import to_thread
-
         return await to_thread.run_sync(_columns, data.get("cols"), self.name)
 
     @property
@@ -88,8 +88,6 @@ class SourceTable:
         if not isinstance(num_rows, SupportsIndex) or not 1 <= index(num_rows) <= MOST_SAMPLE_ROWS:
             raise ConfigurationError(f"num_rows must be a whole number from 1 to {MOST_SAMPLE_ROWS}.", table=self.name)
         data = await self._data(index(num_rows))
-        from anyio import to_thread
-
         return await to_thread.run_sync(_frame, data.get("sample_rows"), self.name)
 
     async def _data(self, sample_rows: int) -> Any:

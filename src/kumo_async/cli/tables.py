@@ -110,9 +110,7 @@ def delete(
     kind = file_type_of(connector.name)
     if not yes:
         typer.confirm(f"Delete table {name!r} ({kind})?", abort=True, err=True)
-    with interruptible(
-        lambda: "Stopping; a deletion that has begun is finished first. A second Ctrl-C leaves at once."
-    ):
+    with interruptible(lambda: _STOPPING):
         connector.delete(name)
     deleted = f"Deleted table {name!r} ({kind})."
     with printing(deleted):

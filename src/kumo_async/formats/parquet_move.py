@@ -85,7 +85,7 @@ class Mover:
         for leaf, (column, meta) in enumerate(zip(raw.columns, raw.metas, strict=True)):
             start, end, _ = column_range(self._data, meta)
             shift = self._shift(start)
-            values = self._chunk_values(column, start, end, shift)
+            values = self._offset_values(column, start, end, shift)
             if ids.OFFSET_INDEX in column or ids.COLUMN_INDEX in column:
                 pages = Pages(thrift.integer(self._data, meta, ids.DATA_PAGE), end, rows)
                 values |= self._index_values(indexes, column, pages, shift) if indexes else _NO_PAGE_INDEXES
@@ -93,7 +93,7 @@ class Mover:
             patches += thrift.changes(meta, self._meta_values(leaf, meta, start, end, shift))
         return patches
 
-    def _chunk_values(self, column: Struct, start: int, end: int, shift: int) -> dict[int, bytes | None]:
+    def _offset_values(self, column: Struct, start: int, end: int, shift: int) -> dict[int, bytes | None]:
         # The deprecated file offset is the first page to some writers. To others it is a copy of the metadata behind
         # the pages, which is not kept, and 0 says that there is none.
         if offset := thrift.integer(self._data, column, ids.FILE_OFFSET, 0):
