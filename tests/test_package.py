@@ -40,17 +40,6 @@ LAYERS = {
     "cli": VALUES
     | {"blocking", "client", "connector", "formats", "local", "recovery"}
     | {"service", "source_table", "sources", "tables"},
-        "blocking",
-        "client",
-        "connector",
-        "formats",
-        "local",
-        "recovery",
-        "service",
-        "source_table",
-        "sources",
-        "tables",
-    },
     "__main__": {"cli"},
 }
 
