@@ -44,26 +44,39 @@ class Converted(StrEnum):
     parquet = "parquet"
 
 
+File = Annotated[str, typer.Argument(metavar="PATH", help="The Parquet or CSV file.")]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The table's name in Kumo. Default: the file's, without ending.")
+]
+Type = Annotated[
+    FileType | None,
+    typer.Option("--type", case_sensitive=False, help="Only if the name's ending says this type."),
+]
+UploadAs = Annotated[
+    Converted | None,
+    typer.Option("--as", case_sensitive=False, help="Convert a CSV file. Default: upload every file as it is."),
+]
+PartitionSize = Annotated[int, typer.Option(metavar="N", min=100, max=1000, help="Target size of a partition in MiB.")]
+NoAutoPartition = Annotated[
+    bool, typer.Option("--no-auto-partition", help="Refuse a file over 1000 MiB instead of cutting it.")
+]
+NoResume = Annotated[
+    bool, typer.Option("--no-resume", help="Send all again, also what an earlier upload that failed has stored.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be sent, with the first rows of a CSV file; send nothing.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")]
+
+
 def upload(
     context: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The Parquet or CSV file.")],
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The table's name in Kumo. Default: the file's, without ending.")
-    ] = None,
-    file_type: Annotated[
-        FileType | None,
-        typer.Option("--type", case_sensitive=False, help="Only if the name's ending says this type."),
-    ] = None,
-    upload_as: Annotated[
-        Converted | None,
-        typer.Option("--as", case_sensitive=False, help="Convert a CSV file. Default: upload every file as it is."),
-    ] = None,
-    partition_size_mb: Annotated[
-        int, typer.Option(metavar="N", min=100, max=1000, help="Target size of a partition in MiB.")
-    ] = 250,
-    no_auto_partition: Annotated[
-        bool, typer.Option("--no-auto-partition", help="Refuse a file over 1000 MiB instead of cutting it.")
-    ] = False,
+    path: File,
+    name: Name = None,
+    file_type: Type = None,
+    upload_as: UploadAs = None,
+    partition_size_mb: PartitionSize = 250,
+    no_auto_partition: NoAutoPartition = False,
     validate: Validate = Validation.fast,
     on_unsupported: OnUnsupported = Unsupported.cast,
     delimiter: Delimiter = None,
@@ -72,15 +85,10 @@ def upload(
     encoding: Encoding = None,
     no_header: NoHeader = False,
     column_names: ColumnNames = None,
-    no_resume: Annotated[
-        bool, typer.Option("--no-resume", help="Send all again, also what an earlier upload that failed has stored.")
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show what would be sent, with the first rows of a CSV file; send nothing."),
-    ] = False,
+    no_resume: NoResume = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report; errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Upload a file as a table. A table of that name and type is replaced, whole or not at all.
 
