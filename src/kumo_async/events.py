@@ -249,4 +249,5 @@ def _log(event: Event) -> None:
         case UploadCommitted(report=report):
             logger.info("Committed: %s", report)
         case UploadFailed(error=error):
-            logger.info("Table %r: upload failed: %s", event.table, error)
+            # A cancellation has no words of its own.
+            logger.info("Table %r: upload failed: %s", event.table, str(error) or type(error).__name__)
