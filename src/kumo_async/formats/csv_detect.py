@@ -42,7 +42,7 @@ def detect(
     begin with ``"`` and none that ends with it, too. A backslash is an escape where quoted fields would be broken
     without it, or where it stands nowhere but before quotes, delimiters and itself.
 
-    Arguments:
+    Args:
         block: The first bytes of the file; about 256 KiB of them are looked at.
         complete: Whether these bytes are the whole file, so that the last record is a whole one.
         delimiter: The delimiter, where it is known.

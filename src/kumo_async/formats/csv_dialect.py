@@ -45,7 +45,7 @@ SEPARATOR_LINE: Final = re.compile(rb"sep=([!-~\t ])(?:\r\n|\n|\r)", re.IGNORECA
 class CsvDialect:
     r"""How a CSV file separates and quotes its fields; records end with LF, CRLF or CR in every dialect.
 
-    Arguments:
+    Args:
         delimiter: The byte between two fields.
         quote: The byte around a field that holds delimiters or newlines, doubled where it is meant itself; None where
             the file knows no quoting.
@@ -107,7 +107,7 @@ class Header:
 def read_header(block: bytes, dialect: CsvDialect, complete: bool) -> Header:
     r"""Read the header of a CSV file.
 
-    Arguments:
+    Args:
         block: The first bytes of the file; the header must lie within them.
         dialect: How the file separates and quotes its fields.
         complete: Whether these bytes are the whole file.
@@ -164,7 +164,7 @@ def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> Firs
 def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -> bytes:
     r"""Write a header, with quotes only where a name needs them.
 
-    Arguments:
+    Args:
         names: The names of the columns.
         dialect: How the file separates and quotes its fields.
         terminator: What ends the record: LF, CRLF or CR.

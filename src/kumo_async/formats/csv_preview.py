@@ -42,7 +42,7 @@ _WIDER: Final = {
 def first_rows(block: bytes, dialect: CsvDialect, complete: bool) -> list[list[str]]:
     r"""Read the first rows, at most a thousand; whatever is wrong with later ones is for others to find.
 
-    Arguments:
+    Args:
         block: The data behind the header; about 256 KiB of it are looked at.
         dialect: How it separates and quotes its fields.
         complete: Whether it is all of the data, so that the last record is a whole one.

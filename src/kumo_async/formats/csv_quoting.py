@@ -29,7 +29,7 @@ class Quoting(NamedTuple):
 def find_quoting(text: str, whole: bool, delimiter: str, quote: str, escape: str) -> Quoting:
     r"""Count the quoted fields of a text.
 
-    Arguments:
+    Args:
         text: The text.
         whole: Whether the data ends with it, so that a quote which is not closed by then never is.
         delimiter: What separates fields.

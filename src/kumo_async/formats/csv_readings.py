@@ -77,7 +77,7 @@ class Reading:
 class Sample:
     """The first characters of a text.
 
-    Arguments:
+    Args:
         text: The text; about 256 KiB of it are looked at.
         complete: Whether that is all of the data, so that the last record is a whole one.
     """

@@ -53,7 +53,7 @@ def sniff(
 ) -> Guess:
     r"""Return the likeliest dialect; comma and double quote if nothing speaks for others.
 
-    Arguments:
+    Args:
         text: The first characters of the data; a byte may stand for a character.
         complete: Whether that is all of the data, so that the last record is a whole one.
         delimiters: The delimiters that come into question, the likeliest first.

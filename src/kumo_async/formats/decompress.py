@@ -40,7 +40,7 @@ def decompress(
 ) -> Generator[bytes, None, None]:
     r"""Decompress a stream; several members or frames in a row are read as one.
 
-    Arguments:
+    Args:
         blocks: The compressed data, in blocks of any size; what it raises is passed on.
         kind: How it is compressed: GZIP, ZSTD, BZIP2 or XZ.
         threads: How many members are decompressed at a time, where the file has several that can be told apart.

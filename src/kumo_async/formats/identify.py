@@ -95,7 +95,7 @@ _REMEDIES: Final = {
 def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
     """Tell what a file is by the bytes that its format begins with.
 
-    Arguments:
+    Args:
         head: The first bytes of the file; 64 are enough for all but Excel, which 4 KiB tell from other ZIP files.
         tail: Its last bytes, 4 at least; only they tell Parquet that is encrypted behind a plain beginning, and ORC
             that begins with text.
@@ -121,7 +121,7 @@ def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
 def tell(head: bytes, tail: bytes = b"", *, remedy: str = "Convert it, or give it its right name") -> str:
     r"""Say what a file is that is not what its name says, and what to do.
 
-    Arguments:
+    Args:
         head: The first bytes of the file, as for `identify`.
         tail: Its last bytes.
         remedy: What to do, unless there is better advice for its kind.

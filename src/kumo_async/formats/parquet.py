@@ -50,6 +50,7 @@ __all__ = [
     "tail_length",
     "verify_footer",
     "whole_footer",
+    "with_tail",
 ]
 
 _GROUP_SLACK = 16

@@ -33,7 +33,7 @@ def is_utf8(encoding: str | None) -> bool:
 def to_utf8(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Convert a stream of text to UTF-8, strictly: nothing is replaced or left out.
 
-    Arguments:
+    Args:
         blocks: The text, in blocks of any size.
         encoding: The name of its codec.
 

@@ -81,7 +81,7 @@ class _Reading(NamedTuple):
 class BitScanner:
     """Finds the ends of records in pieces of CSV data.
 
-    Arguments:
+    Args:
         dialect: How the data separates and quotes its fields.
         size: The size of the largest piece in bytes.
     """
@@ -95,7 +95,7 @@ class BitScanner:
     def scan(self, piece: bytes | bytearray, state: State, *, separate: bool = False) -> PieceBits | None:
         """Find the ends of the records in a piece, or return None where only the state machine knows them.
 
-        Arguments:
+        Args:
             piece: The piece, not empty.
             state: The state before it, one in which the next byte has no other meaning than by itself.
             separate: Whether to find the delimiters outside of quotes, too.

@@ -52,7 +52,7 @@ class RecordChecker:
     Of several faults the one in the first record is told; within a record a bad byte goes before a wrong number of
     fields. So the answer does not depend on how the data is cut into blocks.
 
-    Arguments:
+    Args:
         columns: The number of fields that each record must have.
         offset: The offset in bytes of the first record.
         quote: The quote that a backslash may be meant to escape, which errors then say; None where that cannot be.
@@ -77,7 +77,7 @@ class RecordChecker:
     def check(self, block: bytes | bytearray, ends: RecordEnds, *, final: bool = False) -> None:
         """Check the next bytes, and the records that ended with them.
 
-        Arguments:
+        Args:
             block: The bytes that were fed to the scanner, right from the first one on.
             ends: What the scanner found in them. Where it did not count fields, their number is not checked.
             final: Whether the data ends here.

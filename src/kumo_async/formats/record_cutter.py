@@ -26,7 +26,7 @@ class RecordCutter:
     Each partition holds as many rows as fit, at least one. Blank lines go with the row that follows them, those at the
     end of the data with the last row, even beyond the target: every partition has a row, every byte a partition.
 
-    Arguments:
+    Args:
         header_size: The bytes that each partition will begin with, before its records.
         target_bytes: The size in bytes that a partition of more than one row never exceeds, header included.
         offset: The absolute offset in bytes of the first record.

@@ -75,7 +75,7 @@ class RecordEnds:
 class PackedEnds(RecordEnds):
     """The same, as long as possible as bits: most pieces are counted, and only those with a cut are looked into.
 
-    Arguments:
+    Args:
         bits: What is known of the piece.
         offset: The absolute offset in bytes of the piece.
         before: The delimiters of its first record that stand before it.

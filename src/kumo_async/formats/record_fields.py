@@ -20,7 +20,7 @@ _LONG: Final = 40  # bytes from which on it takes less time to count the fields 
 def count_fields(ends: Words, delimiters: Words, before: int) -> Offsets:
     """Count the fields of records.
 
-    Arguments:
+    Args:
         ends: Where the records end.
         delimiters: The delimiters outside of quotes.
         before: The delimiters of the first record that stand before the piece.
@@ -45,7 +45,7 @@ def count_behind(ends: Words, delimiters: Words, before: int) -> int:
 def are_regular(rows: Words, delimiters: Words, before: int, columns: int) -> bool:
     """Whether each row has `columns` fields.
 
-    Arguments:
+    Args:
         rows: Where the rows end; blank lines, in which there are no delimiters, are not among them.
         delimiters: The delimiters outside of quotes.
         before: The delimiters of the first row that stand before the piece.

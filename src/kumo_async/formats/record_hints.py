@@ -13,7 +13,7 @@ __all__ = ["EscapedQuotes"]
 class EscapedQuotes:
     r"""Remembers of the record that has not ended whether a backslash stands before a quote in it.
 
-    Arguments:
+    Args:
         quote: The quote; None where there is none, or where the dialect has an escape anyway.
 
     Example:
@@ -37,7 +37,7 @@ class EscapedQuotes:
     def keep(self, block: bytes | bytearray, ends: RecordEnds, offset: int) -> None:
         """Look at what the next block will go on with; only that, so that it costs nothing.
 
-        Arguments:
+        Args:
             block: The bytes of a block.
             ends: The ends of the records in it.
             offset: The offset in bytes of the block.

@@ -31,7 +31,7 @@ class Fields(NamedTuple):
 def find_fields(quotes: Words, separators: Words, *, inside: bool, fresh: bool) -> Fields:
     """Find the quoted fields of a piece.
 
-    Arguments:
+    Args:
         quotes: Its quotes, without those that are escaped.
         separators: Its delimiters and newlines, without those that are escaped: a quote behind one may open a field.
         inside: Whether the piece begins within a quoted field.

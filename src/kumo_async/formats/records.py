@@ -54,7 +54,7 @@ class RecordError(ValueError):
 class RecordScanner:
     r"""Finds the record ends of CSV data that is fed block by block; its memory does not grow with the data.
 
-    Arguments:
+    Args:
         dialect: How the data separates and quotes its fields.
         offset: The absolute offset in bytes of the first byte that will be fed; a record must start there.
         count_fields: Whether to find the delimiters too, by which the fields of each record can be counted.
@@ -91,7 +91,7 @@ class RecordScanner:
     def feed(self, block: bytes | bytearray) -> RecordEnds:
         """Scan the next bytes.
 
-        Arguments:
+        Args:
             block: The bytes that follow the last block, any number of them; 1 MiB is fastest. They are not kept.
 
         Returns:

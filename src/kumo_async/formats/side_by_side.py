@@ -30,7 +30,7 @@ def side_by_side(
 ) -> Generator[bytes, None, None]:
     """Decode pieces in threads of its own, which end with the iterator, or when it is closed.
 
-    Arguments:
+    Args:
         blocks: The compressed data; read by the calling thread only.
         find: Where members begin.
         decode: What decodes members in a row, in blocks.

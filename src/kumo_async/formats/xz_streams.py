@@ -33,7 +33,7 @@ _STEP: Final = 64 * 1024
 def one_block_streams(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Turn each stream into as many as it has blocks; what cannot be told apart is passed on from there as it is.
 
-    Arguments:
+    Args:
         blocks: The compressed data, in blocks of any size.
 
     Yields:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from kumo_async.errors import ConfigurationError
 from kumo_async.local.s3errors import Refused
 
-__all__ = ["Signed", "Signer"]
+__all__ = ["Signed", "Signer", "check_seconds"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DATE = "%Y%m%dT%H%M%SZ"

@@ -15,7 +15,7 @@ from .addresses import is_loopback
 from .authentication import Headers, HeadersProvider, Memory
 from .rbac import Scope, scope_of
 
-__all__ = ["ENDPOINT_VARIABLE", "KEY_VARIABLE", "Credentials", "resolve"]
+__all__ = ["ENDPOINT_VARIABLE", "KEY_HEADER", "KEY_VARIABLE", "Credentials", "resolve"]
 
 ENDPOINT_VARIABLE = "KUMO_API_ENDPOINT"
 KEY_VARIABLE = "KUMO_API_KEY"

@@ -24,6 +24,8 @@ __all__ = [
     "TableRequest",
     "connector_id",
     "file_type_of",
+    "get_field",
+    "table_data_request",
     "unsigned",
 ]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, ServiceError
 
-__all__ = ["RBAC_VARIABLE", "Scope", "find_scope", "scope_of"]
+__all__ = ["RBAC_VARIABLE", "Get", "Scope", "find_scope", "scope_of"]
 
 logger = logging.getLogger("kumo_async")
 

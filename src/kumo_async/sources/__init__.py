@@ -13,7 +13,7 @@ from ..options import UploadOptions
 from ..shield import clean_up
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
-__all__ = ["FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
+__all__ = ["ENDINGS", "FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
 
 #: File name endings of each file type, in lower case.
 ENDINGS = {"parquet": (".parquet",), "csv": (".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.xz")}
