@@ -10,11 +10,21 @@ from pathlib import Path
 import pyarrow as pa
 from datafusion import SessionConfig, SessionContext
 from parquet_edits import metas
-from parquet_files import load
+from parquet_files import load, table_of, write
 
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_columns import DATA_PAGE, column_range, page_index_places
 from kumo_async.formats.thrift import Struct
+
+#: A file with several pages in each column of each of its three row groups.
+INDEXED = write(
+    table_of(["int", "list", "text"], 120),
+    row_group_size=40,
+    write_page_index=True,
+    use_dictionary=False,
+    data_page_size=64,
+    write_batch_size=8,
+)
 
 _MANY = 1 << 20
 _COMPRESSED, _V1, _V2 = 3, 5, 8

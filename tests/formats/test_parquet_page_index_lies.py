@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_files import Page, check_pages, offset_index, pages_of
+from index_files import INDEXED, Page, check_pages, offset_index, pages_of
 from parquet_edits import metas, number, with_footer
-from parquet_files import cut, load, page_indexes, read, table_of, write
+from parquet_files import cut, load, page_indexes, read
 
 from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import thrift
@@ -20,14 +20,6 @@ from kumo_async.formats.parquet import page_index_ranges, partition_footer
 from kumo_async.formats.parquet_columns import page_index_places
 from kumo_async.formats.parquet_page_index import MAX_PAGE_INDEX_BYTES
 
-SOURCE = write(
-    table_of(["int", "list", "text"], 120),
-    row_group_size=40,
-    write_page_index=True,
-    use_dictionary=False,
-    data_page_size=64,
-    write_batch_size=8,
-)
 COLUMNS = GROUPS = 3
 LIAR = COLUMNS + 1
 """The column whose indexes are changed: the second one of the second row group."""
@@ -46,20 +38,20 @@ def with_places(source: bytes, *places: tuple[int, int, int], column: int = LIAR
 
 def with_index(index: bytes, field: int, column: int = LIAR) -> bytes:
     """Write another index before the footer, and have the footer point there."""
-    footer = load(SOURCE)
-    longer = SOURCE[: footer.data_end] + index + SOURCE[footer.data_end :]
+    footer = load(INDEXED)
+    longer = INDEXED[: footer.data_end] + index + INDEXED[footer.data_end :]
     return with_places(longer, (field, footer.data_end, len(index)), column=column)
 
 
 def index_of(field: int, column: int = LIAR) -> bytes:
-    footer = load(SOURCE)
+    footer = load(INDEXED)
     found, _ = list(metas(footer))[column]
     start, length = (thrift.integer(footer.data, found, each) for each in (field, field + 1))
-    return SOURCE[start : start + length]
+    return INDEXED[start : start + length]
 
 
 def pages() -> list[Page]:
-    locations = pages_of(SOURCE)[LIAR].locations or []
+    locations = pages_of(INDEXED)[LIAR].locations or []
     assert len(locations) > 3
     return [(page.offset, page.size, page.first_row) for page in locations]
 
@@ -84,7 +76,7 @@ def check_left_out(source: bytes, left_out: set[int] = frozenset({1})) -> None: 
     """Check that the indexes of some row groups, and of no other, are left out of partitions, large ones and small."""
     for target in (1, 1 << 30):
         parts = cut(source, target)
-        assert pa.concat_tables(map(read, parts)).combine_chunks().equals(read(SOURCE).combine_chunks())
+        assert pa.concat_tables(map(read, parts)).combine_chunks().equals(read(INDEXED).combine_chunks())
         assert has_indexes(parts) == [group not in left_out for group in range(GROUPS)]
         for part in parts:
             check_pages(part)
@@ -161,10 +153,10 @@ PLACES: dict[str, Callable[[], tuple[int, int]]] = {
     "before the data": lambda: (0, 10),
     "before the file": lambda: (-1, 10),
     "in a column": lambda: (pages()[0][0], 10),
-    "over the footer": lambda: (load(SOURCE).data_end - 5, 10),
+    "over the footer": lambda: (load(INDEXED).data_end - 5, 10),
     "behind the file": lambda: (1 << 40, 10),
     "of 64 bits": lambda: ((1 << 63) - 1, (1 << 31) - 1),
-    "longer than the file": lambda: (load(SOURCE).row_groups[-1].end, (1 << 31) - 1),
+    "longer than the file": lambda: (load(INDEXED).row_groups[-1].end, (1 << 31) - 1),
 }
 
 
@@ -173,24 +165,24 @@ PLACES: dict[str, Callable[[], tuple[int, int]]] = {
 def test_indexes_that_cannot_be_where_they_are_said_to_be_are_left_out(
     place: Callable[[], tuple[int, int]], field: int
 ) -> None:
-    check_left_out(with_places(SOURCE, (field, *place())))
+    check_left_out(with_places(INDEXED, (field, *place())))
 
 
 @pytest.mark.parametrize("field", [ids.OFFSET_INDEX, ids.COLUMN_INDEX])
 def test_indexes_that_share_bytes_are_left_out(field: int) -> None:
     """Otherwise a few bytes could be sent once for each column of each row group."""
-    footer = load(SOURCE)
+    footer = load(INDEXED)
     other, _ = list(metas(footer))[LIAR + COLUMNS]
     place = page_index_places(footer.data, other)[field == ids.COLUMN_INDEX]
     assert place
-    check_left_out(with_places(SOURCE, (field, place[0], place[1] - place[0])), {1, 2})
-    check_left_out(with_places(SOURCE, (field, place[0] + 1, 1)), {1, 2})
+    check_left_out(with_places(INDEXED, (field, place[0], place[1] - place[0])), {1, 2})
+    check_left_out(with_places(INDEXED, (field, place[0] + 1, 1)), {1, 2})
 
 
 @pytest.mark.parametrize("field", [ids.OFFSET_INDEX, ids.COLUMN_INDEX])
 @pytest.mark.parametrize("size", [0, -1, -(1 << 31)])
 def test_an_index_of_no_bytes_is_none(field: int, size: int) -> None:
-    (part,) = cut(with_places(SOURCE, (field, 1_000, size)), 1 << 30)
+    (part,) = cut(with_places(INDEXED, (field, 1_000, size)), 1 << 30)
     found = pages_of(part)[LIAR]
     assert found.values is None
     assert (found.locations is None) is (field == ids.OFFSET_INDEX)
@@ -245,7 +237,7 @@ def test_bombs_are_left_out_quickly_in_little_memory(bomb: bytes, field: int) ->
     assert peak < 36 << 20
 
 
-REGION = (load(SOURCE).row_groups[-1].end, load(SOURCE).data_end)
+REGION = (load(INDEXED).row_groups[-1].end, load(INDEXED).data_end)
 
 
 @settings(deadline=None, max_examples=300)
@@ -255,13 +247,13 @@ REGION = (load(SOURCE).row_groups[-1].end, load(SOURCE).data_end)
 )
 def test_damaged_indexes_never_break_a_partition(damage: list[tuple[int, str, int]], target: int) -> None:
     start, end = REGION
-    region = bytearray(SOURCE[start:end])
+    region = bytearray(INDEXED[start:end])
     for place, how, byte in damage:
         place %= end - start
         region[place : place + (how != "i")] = b"" if how == "d" else bytes([byte])
     # The footer stays where it was.
-    parts = cut(SOURCE[:start] + region[: end - start].ljust(end - start, b"\0") + SOURCE[end:], target)
-    assert pa.concat_tables(map(read, parts)).combine_chunks().equals(read(SOURCE).combine_chunks())
+    parts = cut(INDEXED[:start] + region[: end - start].ljust(end - start, b"\0") + INDEXED[end:], target)
+    assert pa.concat_tables(map(read, parts)).combine_chunks().equals(read(INDEXED).combine_chunks())
     for part in parts:
         for found in pages_of(part):
             assert all(page.offset + page.size <= len(part) for page in found.locations or [])
@@ -282,11 +274,11 @@ def test_damaged_indexes_never_break_a_partition(damage: list[tuple[int, str, in
     st.sampled_from([1, 8_000, 1 << 30]),
 )
 def test_places_that_lie_never_break_a_partition(lies: list[tuple[int, int, int, int]], target: int) -> None:
-    source = SOURCE
+    source = INDEXED
     for column, *place in lies:
         source = with_places(source, (place[0], place[1], place[2]), column=column)
     parts = cut(source, target)
-    assert pa.concat_tables(map(read, parts)).combine_chunks().equals(read(SOURCE).combine_chunks())
-    assert sum(map(len, parts)) <= len(source) + len(parts) * len(SOURCE)
+    assert pa.concat_tables(map(read, parts)).combine_chunks().equals(read(INDEXED).combine_chunks())
+    assert sum(map(len, parts)) <= len(source) + len(parts) * len(INDEXED)
     for part in parts:
         check_pages(part)

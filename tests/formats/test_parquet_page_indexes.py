@@ -12,7 +12,7 @@ import pytest
 from datafusion import ParquetWriterOptions, SessionContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_files import ColumnPages, Page, check_pages, offset_index, pages_of, query
+from index_files import INDEXED, ColumnPages, Page, check_pages, offset_index, pages_of, query
 from parquet_files import (
     assemble,
     cut,
@@ -42,15 +42,6 @@ from kumo_async.formats.thrift import Allowance
 
 relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
-SOURCE = write(
-    table_of(["int", "list", "text"], 120),
-    row_group_size=40,
-    write_page_index=True,
-    use_dictionary=False,
-    data_page_size=64,
-    write_batch_size=8,
-)
-
 
 def contents(found: ColumnPages) -> tuple[Any, ...]:
     """All that page indexes say of a column, save where its pages are, and the pages themselves."""
@@ -58,7 +49,7 @@ def contents(found: ColumnPages) -> tuple[Any, ...]:
     return pages, found.rest, found.values
 
 
-def same_rows(parts: list[bytes], source: bytes = SOURCE) -> bool:
+def same_rows(parts: list[bytes], source: bytes = INDEXED) -> bool:
     return bool(pa.concat_tables(map(read, parts)).combine_chunks().equals(read(source).combine_chunks()))
 
 
@@ -142,14 +133,14 @@ def with_indexes_between(source: bytes) -> bytes:
 
 @pytest.mark.parametrize("target", [1, 6_000, 1 << 30])
 def test_indexes_between_row_groups_are_kept(target: int) -> None:
-    source = with_indexes_between(SOURCE)
+    source = with_indexes_between(INDEXED)
     check_pages(source)
     footer = load(source)
     # The indexes are so small that they would count as gaps, and be copied along, if nobody claimed them.
     assert all(len(group.ranges) == len(group.offset_indexes) == 1 for group in footer.row_groups)
     assert footer.row_groups[0].end < footer.row_groups[1].first
     parts = cut(source, target)
-    expected = list(map(contents, pages_of(SOURCE)))
+    expected = list(map(contents, pages_of(INDEXED)))
     assert [contents(found) for part in parts for found in pages_of(part)] == expected
     for part in parts:
         check_pages(part)
@@ -157,12 +148,12 @@ def test_indexes_between_row_groups_are_kept(target: int) -> None:
 
 
 def test_few_ranges_are_copied() -> None:
-    footer = load(SOURCE)
-    layout = partition_footer(footer, range(1, 3), None, page_indexes(SOURCE, footer, range(1, 3)))
+    footer = load(INDEXED)
+    layout = partition_footer(footer, range(1, 3), None, page_indexes(INDEXED, footer, range(1, 3)))
     # Writers put the column indexes of all row groups behind the last one.
     assert len(layout.ranges) == 2
     assert layout.offset_indexes
-    assert layout.size == len(assemble(SOURCE, layout))
+    assert layout.size == len(assemble(INDEXED, layout))
 
 
 def test_the_usual_index_and_the_general_one_are_moved_alike(monkeypatch: pytest.MonkeyPatch) -> None:
