@@ -30,7 +30,9 @@ from kumo_async.local import Answer, Disconnect, Exchange, Fault, LocalDataPlane
 __all__ = ["Load", "Table", "bad_answers", "left_over", "make_tables", "soak"]
 
 MIB = 1024**2
-_CLOSING_SECONDS = 10.0
+#: Longer than aiohttp's server waits for the rest of a body after it has answered, also when the client has left:
+#: 10 s, rounded up to whole seconds (`lingering_time` of `aiohttp.web_protocol.RequestHandler`).
+_CLOSING_SECONDS = 30.0
 _CALLS = ("start", "put_part", "complete", "validate", "delete", "list")
 _BAD: tuple[Answer, ...] = (
     Status(500),
@@ -157,7 +159,7 @@ async def left_over() -> AsyncIterator[None]:
     """
     tasks, descriptors = asyncio.all_tasks(), _descriptors()
     yield
-    # A data plane on the same loop hears a moment later that a connection was closed.
+    # A data plane on the same loop ends its connections later than the client does.
     if left := asyncio.all_tasks() - tasks:
         await asyncio.wait(left, timeout=_CLOSING_SECONDS)
     left = asyncio.all_tasks() - tasks
