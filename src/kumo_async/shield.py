@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from .errors import no_groups
 
-__all__ = ["clean_up", "in_thread", "to_the_end"]
+__all__ = ["clean_up", "in_thread", "obtain", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -90,6 +90,31 @@ async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
         7
     """
     return await to_the_end(partial(to_thread.run_sync, work, *arguments))
+
+
+async def obtain(work: Callable[[], T], give_back: Callable[[T], object]) -> T:
+    """Return what a worker thread obtains; if there is a cancellation meanwhile, it is given back in a thread as well.
+
+    Args:
+        work: Obtains it.
+        give_back: Called with it where it cannot be returned any more.
+
+    Raises:
+        CancelledError: If there was a cancellation.
+        BaseException: Whatever the work raises.
+
+    Example:
+        >>> anyio.run(obtain, dict, dict.clear)
+        {}
+    """
+    obtained: list[T] = []
+    try:
+        await in_thread(lambda: obtained.append(work()))
+    except anyio.get_cancelled_exc_class():
+        for each in obtained:
+            await clean_up(partial(give_back, each))
+        raise
+    return obtained[0]
 
 
 async def clean_up(work: Callable[[], object]) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from anyio import to_thread
 
+from gate import ThreadGate
 from kumo_async import CsvOptions, SourceError, UploadOptions
 from kumo_async.sources import open_source
 from kumo_async.sources.files import SourceFile
@@ -22,36 +21,15 @@ TEXT = b"id,name\n" + b"".join(b"%d,somebody\n" % number for number in range(200
 PARTITION = 512 * 1024
 
 
-class Gate:
-    """Holds whatever thread comes by, once it is closed."""
-
-    def __init__(self) -> None:
-        self._reached, self._open, self._closed = threading.Event(), threading.Event(), False
-
-    def close(self) -> None:
-        self._closed = True
-
-    def open(self) -> None:
-        self._open.set()
-
-    def passed(self) -> None:
-        if self._closed:
-            self._reached.set()
-            assert self._open.wait(30)
-
-    async def reached(self) -> None:
-        assert await to_thread.run_sync(self._reached.wait, 30)
-
-
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
+def gate() -> Iterator[ThreadGate]:
+    gate = ThreadGate()
     yield gate
     gate.open()
 
 
 @pytest.fixture
-def gate_before_reads(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Gate:
+def gate_before_reads(gate: ThreadGate, monkeypatch: pytest.MonkeyPatch) -> ThreadGate:
     """A gate before every read of the source in a thread."""
     read = SourceFile.read_blocking
 
@@ -70,18 +48,6 @@ async def partitions(path: Path, file_type: str, options: UploadOptions, ready: 
             pass
 
 
-async def check_waits(task: asyncio.Task[None], gate: Gate) -> None:
-    """Cancel a task whose thread is held, and see that it waits for the thread before it ends as cancelled."""
-    await gate.reached()
-    await anyio.wait_all_tasks_blocked()
-    task.cancel()
-    await anyio.wait_all_tasks_blocked()
-    assert not task.done()
-    gate.open()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
 @pytest.mark.parametrize("while_it_is_opened", [True, False])
 @pytest.mark.parametrize(
     ("name", "options"),
@@ -93,7 +59,7 @@ async def check_waits(task: asyncio.Task[None], gate: Gate) -> None:
 )
 async def test_a_cancellation_waits_for_the_thread_that_makes_text(
     tmp_path: Path,
-    gate_before_reads: Gate,
+    gate_before_reads: ThreadGate,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     options: dict[str, Any],
@@ -109,10 +75,10 @@ async def test_a_cancellation_waits_for_the_thread_that_makes_text(
     uploading = partitions(
         path, options.get("convert", "csv"), UploadOptions(partition_threshold=0, **options), gate.close
     )
-    await check_waits(asyncio.create_task(uploading), gate)
+    await gate.check_outlasts(asyncio.create_task(uploading))
 
 
-async def test_a_cancellation_waits_for_workers_that_are_already_told_to_end(gate: Gate) -> None:
+async def test_a_cancellation_waits_for_workers_that_are_already_told_to_end(gate: ThreadGate) -> None:
     gate.close()
     ending = anyio.Event()
 
@@ -125,4 +91,4 @@ async def test_a_cancellation_waits_for_workers_that_are_already_told_to_end(gat
 
     task = asyncio.create_task(fail())
     await ending.wait()
-    await check_waits(task, gate)
+    await gate.check_outlasts(task)

@@ -21,7 +21,7 @@ from .._version import __version__
 from ..options import UploadOptions
 from ..report import UploadPlan
 from ..service.messages import connector_id
-from ..shield import clean_up
+from ..shield import clean_up, obtain
 from ..sources.files import Partition, SourceFile
 from .journal import Begun, Cleared, Head, JournalError, JournalState, Phase, Record, Stored
 from .journal_files import (
@@ -186,11 +186,15 @@ class Journals:
         folder = self.folder
         if folder is None:
             return Journal(None, JournalState(head), None, self.problem)
+
+        def work() -> Journal | None:
+            claimed = function(folder, head, resume=resume)
+            return None if claimed is None else Journal(folder, claimed[1], claimed[0])
+
         try:
-            claimed = await to_thread.run_sync(partial(function, folder, head, resume=resume))
+            return await obtain(work, _close)
         except OSError as error:
             return Journal(folder, JournalState(head), None, _words(error))
-        return None if claimed is None else Journal(folder, claimed[1], claimed[0])
 
     async def take(self, path: Path) -> Journal | None:
         """Lock the journal of an upload that died; None if it is gone, or its upload still runs."""
@@ -223,7 +227,7 @@ class Journals:
     async def _locked(self, folder: Path, key: str) -> LockedFile | None:
         try:
             # The kernel could wait for the lock as well, but in a thread that no cancellation gets out of it.
-            while (file := await to_thread.run_sync(lock, folder, key)) is None:  # noqa: ASYNC110
+            while (file := await obtain(partial(lock, folder, key), _unlock)) is None:  # noqa: ASYNC110
                 await anyio.sleep(random.uniform(0, _LOCK_POLL))  # noqa: S311
         except OSError as error:
             logger.warning("Table locks cannot be used in %s: %s", folder, error)
@@ -310,3 +314,13 @@ def _remove(path: Path) -> None:
 def _remove_locked(file: LockedFile) -> None:
     _remove(file.path)
     file.close()
+
+
+def _close(journal: Journal | None) -> None:
+    if journal is not None:
+        journal.close()
+
+
+def _unlock(file: LockedFile | None) -> None:
+    if file is not None:
+        _remove_locked(file)

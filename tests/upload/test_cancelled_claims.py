@@ -1,0 +1,64 @@
+"""asyncio cancels a task while a thread makes its journal or locks its table: neither outlives the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_journal import HEAD
+
+from gate import ThreadGate
+from kumo_async.upload import journaling
+from kumo_async.upload.journaling import Journals
+
+
+@pytest.fixture
+def gate() -> Iterator[ThreadGate]:
+    gate = ThreadGate()
+    gate.close()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def held(gate: ThreadGate, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a function of the journal files do its work, and hold its thread before it returns."""
+    function: Callable[..., Any] = getattr(journaling, name)
+
+    def hold(*arguments: Any, **keywords: Any) -> Any:
+        result = function(*arguments, **keywords)
+        gate.passed()
+        return result
+
+    monkeypatch.setattr(journaling, name, hold)
+
+
+async def test_a_journal_is_not_left_by_who_never_got_it(
+    folder: Path, gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(gate, "claim", monkeypatch)
+    journals = await Journals.open(None)
+    await gate.check_outlasts(asyncio.create_task(journals.claim(HEAD, resume=True)))
+    assert not list(folder.rglob("*.journal"))
+
+
+async def test_a_table_is_not_locked_by_who_has_left(
+    folder: Path, gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(gate, "lock", monkeypatch)
+    journals = await Journals.open(None)
+
+    async def hold_table() -> None:
+        async with journals.table(HEAD.table_key):
+            raise AssertionError("cancelled before")
+
+    await gate.check_outlasts(asyncio.create_task(hold_table()))
+    assert not list(folder.rglob("*.lock"))
