@@ -21,7 +21,7 @@ from .._version import __version__
 from ..options import UploadOptions
 from ..report import UploadPlan
 from ..service.messages import connector_id
-from ..shield import clean_up, obtain
+from ..shield import clean_up, in_thread, obtain
 from ..sources.files import Partition, SourceFile
 from .journal import Begun, Cleared, Head, JournalError, JournalState, Phase, Record, Stored
 from .journal_files import (
@@ -80,7 +80,7 @@ class Journal:
                 if isinstance(record, Stored):
                     self.resumed.discard(record.receipt.name)
             if self._file is not None:
-                await to_thread.run_sync(self._append, self._file, records, sync)
+                await in_thread(self._append, self._file, records, sync)
 
     async def begin(self, partitions: int, *, clear: bool) -> None:
         """Note that the commit begins, in place of those that were interrupted. Needs the table's lock.

@@ -1,4 +1,4 @@
-"""asyncio cancels a task while a thread makes its journal or locks its table: neither outlives the task."""
+"""asyncio cancels a task whose thread is at a journal or lock: neither is left behind, nor closed under the thread."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_journal import HEAD
+from test_journal import HEAD, stored
 
 from gate import ThreadGate
 from kumo_async.upload import journaling
+from kumo_async.upload.journal_files import LockedFile, survey
 from kumo_async.upload.journaling import Journals
 
 
@@ -62,3 +63,26 @@ async def test_a_table_is_not_locked_by_who_has_left(
 
     await gate.check_outlasts(asyncio.create_task(hold_table()))
     assert not list(folder.rglob("*.lock"))
+
+
+async def test_a_journal_is_not_closed_while_a_thread_writes_it(
+    folder: Path, gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = LockedFile.append
+
+    def hold(file: LockedFile, lines: bytes, *, sync: bool) -> None:
+        gate.passed()
+        append(file, lines, sync=sync)
+
+    journal = await (await Journals.open(None)).claim(HEAD, resume=True)
+    monkeypatch.setattr(LockedFile, "append", hold)
+
+    async def note() -> None:
+        try:
+            await journal.note(stored(1))
+        finally:
+            await journal.leave()
+
+    await gate.check_outlasts(asyncio.create_task(note()))
+    [unfinished] = survey(folder / "kumo-async" / "uploads")
+    assert list(unfinished.state.stored) == [stored(1).receipt.name]
