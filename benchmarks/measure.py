@@ -22,10 +22,22 @@ _HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is running, and how to reach it."""
+    """A server that is running, and how to reach it.
+
+    Attributes:
+        endpoint: Its URL.
+        api_key: The key that it takes.
+        ca_file: The certificate of the authority that vouches for it; None where it does not speak TLS.
+    """
 
     endpoint: str
     api_key: str
+    ca_file: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which both libraries trust it; the official SDK asks the second one."""
+        return {} if self.ca_file is None else {"SSL_CERT_FILE": self.ca_file, "REQUESTS_CA_BUNDLE": self.ca_file}
 
 
 @dataclass(frozen=True)
@@ -47,25 +59,31 @@ class Run:
 def serving(kind: str, data: Path) -> Iterator[Server]:
     """Start a server and stop it in the end.
 
-    It is a store that drops every byte (``"drop"``), one that computes ETags before that (``"md5"``), or the embedded
-    data plane (``"local"``), of which what it keeps is removed.
+    It is a store that drops every byte (``"drop"``), one that computes ETags before that (``"md5"``), one behind TLS
+    (``"tls"``), or the embedded data plane (``"local"``), of which what it keeps is removed.
     """
     with contextlib.ExitStack() as stack:
-        if kind == "local":
-            command = [str(_HERE / "plane.py"), str(stack.enter_context(scratch(data)))]
-        else:
-            command = [str(_HERE / "store.py"), *(["--md5"] if kind == "md5" else [])]
+        command, ca_file = [str(_HERE / "store.py")], None
+        match kind:
+            case "md5":
+                command.append("--md5")
+            case "tls":
+                ca_file = str(stack.enter_context(scratch(data)) / "ca.pem")
+                command += ["--tls", ca_file]
+            case "local":
+                command = [str(_HERE / "plane.py"), str(stack.enter_context(scratch(data)))]
         pipe = subprocess.PIPE
         process = stack.enter_context(subprocess.Popen([sys.executable, *command], stdin=pipe, stdout=pipe))
         assert process.stdin is not None
         assert process.stdout is not None
         stack.callback(process.stdin.close)
-        yield Server(**json.loads(process.stdout.readline()))
+        yield Server(**json.loads(process.stdout.readline()), ca_file=ca_file)
 
 
 def upload(library: str, server: Server, file_type: str, path: Path) -> Run:
     """Upload a file with a library in a new process."""
-    return run_python("one_upload.py", library, server.endpoint, server.api_key, file_type, str(path))
+    arguments = (library, server.endpoint, server.api_key, file_type, str(path))
+    return run_python("one_upload.py", *arguments, environment=server.environment)
 
 
 def import_alone(library: str) -> Run:

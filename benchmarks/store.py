@@ -13,10 +13,12 @@ import argparse
 import asyncio
 import hashlib
 import json
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -189,13 +191,24 @@ class _Connection(asyncio.BufferedProtocol):
         self._transport.write(f"{start}{fields}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-async def serve(port: int, *, md5: bool) -> None:
-    """Serve on loopback until standard input ends."""
+async def serve(port: int, *, md5: bool, ca_file: Path | None) -> None:
+    """Serve on loopback until standard input ends; with a path to write its authority's certificate to, over TLS."""
     store = DropStore(md5=md5)
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(store), "127.0.0.1", port)
-    store.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    tls = None if ca_file is None else _certified(ca_file)
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(store), "127.0.0.1", port, ssl=tls)
+    store.origin = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(json.dumps({"endpoint": store.origin + API, "api_key": "bench:drop"}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
+
+
+def _certified(ca_file: Path) -> ssl.SSLContext:
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
 
 
 def main() -> None:
@@ -203,8 +216,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A store that drops every byte.")
     parser.add_argument("--port", type=int, default=0, help="the TCP port; 0 takes a free one")
     parser.add_argument("--md5", action="store_true", help="compute real ETags")
+    parser.add_argument("--tls", type=Path, metavar="CA_FILE", help="serve over TLS; whom to trust is written there")
     options = parser.parse_args()
-    asyncio.run(serve(options.port, md5=options.md5))
+    asyncio.run(serve(options.port, md5=options.md5, ca_file=options.tls))
 
 
 if __name__ == "__main__":

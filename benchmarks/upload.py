@@ -77,7 +77,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Whole uploads side by side with the official SDK.")
     parser.add_argument("--sizes", type=float, nargs="+", default=[1.0], metavar="GIB")
     parser.add_argument("--format", nargs="+", choices=["parquet", "csv"], default=["parquet", "csv"])
-    parser.add_argument("--store", nargs="+", choices=["drop", "md5", "local"], default=["drop"])
+    parser.add_argument("--store", nargs="+", choices=["drop", "md5", "tls", "local"], default=["drop"])
     parser.add_argument("--pairs", type=int, default=3, help="runs of each library for each input")
     parser.add_argument("--check", action="store_true", help="fail unless the bounds hold")
     parser.add_argument("--discard", action="store_true", help="remove each input after its runs")
