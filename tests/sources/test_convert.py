@@ -235,6 +235,15 @@ def test_a_number_beyond_its_given_type_is_refused(tmp_path: Path, number: str, 
         converted(path, types={"a": kind}, block=block)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "+02:00"])
+def test_timestamps_of_any_time_zone_can_be_given(tmp_path: Path, zone: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1970-01-01T02:00:00+02:00,1\n1970-01-01T00:00:01Z,1\n")
+    found = converted(path, types={"a": f"timestamp[us, tz={zone}]"})
+    assert found["a"].type == pa.timestamp("us", zone)
+    assert found["a"].cast("int64").to_pylist() == [0, 1_000_000]
+
+
 def test_infinities_can_be_meant(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n-inf,INF\nInfinity,1\n,\n")

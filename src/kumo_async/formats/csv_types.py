@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, Final
@@ -237,7 +238,6 @@ def _parsed(kind: Any) -> Any:
 
 def _checked(name: str, kind: Any) -> Any:
     import pyarrow as pa
-    from pyarrow import csv
 
     if kind is None:
         raise ConfigurationError(
@@ -248,9 +248,37 @@ def _checked(name: str, kind: Any) -> Any:
     if column.action is not Action.KEEP:
         remedy = column.remedy or f"use {column.target}"
         raise ConfigurationError(f"CsvOptions.types gives column {name!r} the type {kind}: {remedy}.")
+    if pa.types.is_timestamp(kind) and kind.tz and not _is_zone(kind):
+        raise ConfigurationError(
+            f"CsvOptions.types gives column {name!r} the type {kind}, and there is no time zone {kind.tz!r}: use 'UTC' "
+            f"or a name such as 'Europe/Berlin', or an offset such as '+02:00'."
+        )
+    _check_holds(kind)
+    return kind
+
+
+def _is_zone(kind: Any) -> bool:
+    """Whether the zone of a timestamp is known; true as well where Arrow finds no time zones at all."""
+    import pyarrow as pa
+
+    for zone in (kind.tz, "UTC"):
+        with suppress(*arrow_errors()):
+            pa.scalar(0, pa.timestamp("s", zone)).cast(pa.string())
+            return bool(zone == kind.tz)
+    return True
+
+
+def _check_holds(kind: Any) -> None:
+    """Refuse what pyarrow cannot read from CSV, or cannot write to Parquet."""
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    what = "no column of CSV can be read as"
     try:
         convert = csv.ConvertOptions(column_types={"x": kind})
-        csv.read_csv(pa.BufferReader(b",\n"), csv.ReadOptions(column_names=["x", "y"]), convert_options=convert)
+        read = csv.ReadOptions(column_names=["x", "y"])
+        table = csv.read_csv(pa.BufferReader(b",\n"), read, convert_options=convert)
+        what = "no column of Parquet can hold"
+        parquet.write_table(table.slice(0, 0), pa.BufferOutputStream())
     except arrow_errors() as error:
-        raise ConfigurationError(f"CsvOptions.types: no column of CSV can be read as {kind}.") from error
-    return kind
+        raise ConfigurationError(f"CsvOptions.types: {what} {kind}.") from error
