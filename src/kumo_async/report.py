@@ -27,7 +27,8 @@ class UploadPlan:
         partition_size: Target size of a partition in bytes, or None if the source travels as one object.
         rows: Number of rows, or None where that is known only while the source is being sent (CSV).
         dialect: How the CSV file is written, as detected or given; None for Parquet.
-        renamed_columns: Old name to new name, for the columns whose names break Kumo's rule.
+        renamed_columns: Old name to new name, for the columns whose names break Kumo's rule. Of a name that several
+            columns have it tells the last one; a warning tells all.
         column_types: Each column's type in Arrow's words. Of a CSV file that is sent as it is, what its first thousand
             records look like; empty for Parquet that is not converted.
         warnings: What the user should know.
@@ -90,7 +91,8 @@ class UploadReport:
         unverified_parts: How many of them the storage did not confirm by an ETag that is their MD5: because its ETags
             are none (keys of KMS, stores other than S3), or because of ``UploadOptions(verify_parts=False)``.
         dialect: How the CSV file is written, as detected or given; None for Parquet.
-        renamed_columns: Old name to new name, for the columns whose names broke Kumo's rule.
+        renamed_columns: Old name to new name, for the columns whose names broke Kumo's rule. Of a name that several
+            columns have it tells the last one; a warning tells all.
         column_types: Each column's type in Arrow's words. Of a CSV file that was sent as it is, what its first thousand
             records look like; empty for Parquet that was not converted.
         warnings: What the user should know.

@@ -18,6 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kumo_async import SourceError
+from kumo_async.formats.csv_types import possible_types
 
 NUMBERS = ["0", "-0", "1", "00501", "007.5", "+1", " 1", "1 ", "0x1F", "9007199254740993", "9223372036854775807"]
 NUMBERS += ["9223372036854775808", "-9223372036854775808", "12345678901234567890", "1" + "0" * 22, "0.10", "-.5", "5."]
@@ -233,6 +234,35 @@ def test_a_number_beyond_its_given_type_is_refused(tmp_path: Path, number: str, 
     words = f"record 4, which begins at byte 28, has a value in column 'a' that is not of type {kind}"
     with pytest.raises(SourceError, match=re.escape(words)):
         converted(path, types={"a": kind}, block=block)
+
+
+DIGITS = st.text("0123456789", max_size=20)
+DECIMALS = st.tuples(
+    st.sampled_from(["", "-"]),
+    st.sampled_from(["", "0", "1", "9007199254740993"]) | st.integers(0).map(str),
+    st.just("") | DIGITS.map(".{}".format) | st.integers(0, 340).map(lambda zeros: "." + "0" * zeros + "25"),
+    st.just("") | st.integers(-340, 340).map("e{}".format) | st.integers(0, 99).map("E+{:03}".format),
+).map("".join)
+
+
+@given(st.lists(DECIMALS.filter(re.compile(r"-?\.?[0-9]").match), min_size=1, max_size=3))
+@example(["1.234567890123456e-99", "0.123456789012345" + "0" * 90])
+@example(["4.9e-324", "1e-323", "2.5e-308", "1.7976931348623157e308", "1.0"])
+@example(["9007199254740993.0", "1.5"])
+@example(["123456789012345678e0", "1.5"])
+def test_a_double_is_what_keeps_every_digit(texts: list[str]) -> None:
+    column = pa.chunked_array([texts])
+    kept = pa.float64() in possible_types(column.cast(pa.float64()), column)
+    assert kept == all(map(JUDGES["double"], texts))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "+02:00"])
+def test_timestamps_of_any_time_zone_can_be_given(tmp_path: Path, zone: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1970-01-01T02:00:00+02:00,1\n1970-01-01T00:00:01Z,1\n")
+    found = converted(path, types={"a": f"timestamp[us, tz={zone}]"})
+    assert found["a"].type == pa.timestamp("us", zone)
+    assert found["a"].cast("int64").to_pylist() == [0, 1_000_000]
 
 
 def test_infinities_can_be_meant(tmp_path: Path) -> None:

@@ -171,6 +171,10 @@ async def test_the_first_fault_is_told(parquet: kumo_async.FileUploadConnector, 
         ({"a": "time32[s]"}, "cast it to an integer"),
         ({"a": "decimal128(19, 0)"}, r"decimal\(18"),
         ({"a": pa.list_(pa.int64())}, "no column of CSV can be read as list"),
+        ({"a": "decimal128(9, 12)"}, r"no column of Parquet can hold decimal128\(9, 12\)"),
+        ({"a": "decimal128(9, -2)"}, r"no column of Parquet can hold decimal128\(9, -2\)"),
+        ({"a": "timestamp[us, tz=Mars/Phobos]"}, "no time zone 'Mars/Phobos'.*'UTC'"),
+        ({"a": pa.timestamp("ns", "+25:00")}, r"no time zone '\+25:00'"),
     ],
 )
 async def test_types_that_cannot_be_are_refused(

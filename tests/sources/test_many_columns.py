@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+import kumo_async
 from kumo_async.formats.csv_types import given_types
 from kumo_async.sources.names import accept_names
 
@@ -29,7 +32,7 @@ def names(*, each: int) -> list[str]:
 
 def test_names_that_stand_several_times() -> None:
     (warning,) = accept_names("t.csv", names(each=2)).warnings
-    assert "'column 7' became 'column_7', 'column_7_1'" in warning
+    assert "'column 1' became 'column_1', 'column_1_1'" in warning
     assert Compared.times < 20 * COLUMNS
 
 
@@ -37,3 +40,20 @@ def test_given_types_are_found_by_name() -> None:
     old = names(each=1)
     assert list(given_types({"column 7": "string"}, old, [f"c{number}" for number in range(COLUMNS)])) == ["c7"]
     assert Compared.times < 20 * COLUMNS
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["名" * number for number in range(1, 900)], ["x"] * 900, ["a b", "a_b"] * 900],
+    ids=["other scripts", "one name", "taken names"],
+)
+def test_a_warning_lists_some_of_very_many_names(names: list[str]) -> None:
+    warnings = accept_names("t.csv", names).warnings
+    assert warnings
+    assert all(len(warning) < 100_000 and " more" in warning for warning in warnings)
+
+
+def test_a_refusal_lists_some_of_very_many_twins() -> None:
+    with pytest.raises(kumo_async.SourceError, match=r"'a199' and 'A199'; and 800 more\. Rename") as raised:
+        accept_names("t.csv", [f"{letter}{number}" for number in range(1_000) for letter in "aA"])
+    assert len(str(raised.value)) < 10_000

@@ -80,8 +80,10 @@ async def test_a_csv_file_that_begins_alike_is_uploaded(
     await _upload(csv, tmp_path / "a.csv", content, header)
 
 
-@pytest.mark.parametrize("value", [b"<html><p>moved</p></html>", b'<?xml version="1.0"?><row/>'])
-async def test_a_first_row_may_be_markup(csv: kumo_async.FileUploadConnector, tmp_path: Path, value: bytes) -> None:
+@pytest.mark.parametrize("value", [b"<html><p>moved</p></html>", b'<?xml version="1.0"?><row/>', b"[0.1 0.2]", b"[]"])
+async def test_a_first_row_may_be_markup_or_begin_like_json(
+    csv: kumo_async.FileUploadConnector, tmp_path: Path, value: bytes
+) -> None:
     await _upload(csv, tmp_path / "a.csv", value + b",1\n" + value + b",2\n", header=False)
 
 

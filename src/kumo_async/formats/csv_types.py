@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any, Final
@@ -33,7 +34,9 @@ from kumo_async.formats.types import Action, decide
 __all__ = ["chosen", "every_type", "given_types", "possible_types"]
 
 _PLAIN_DOUBLE: Final = r"^-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?$"
-_MOST_PLAIN: Final = 15  # characters, since every double keeps 15 digits
+_FRACTION_OR_EXPONENT: Final = r"^-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*|(?:\.[0-9]*)?[eE][-+]?[0-9]{1,2})$"
+_MOST_DIGITS: Final = 15  # that every double keeps, where its exponent has less than three:
+_MOST_BOUNDED: Final = 99  # characters, so that zeros do not make up for that
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _IS_UTC: Final = r"(?:Z|\+00(?::?00)?)$"
 _DATE_LENGTH: Final = len("2020-02-29")
@@ -125,14 +128,25 @@ def _of_integers(values: Any, texts: Any) -> set[Any]:
 def _are_doubles(texts: Any, values: Any) -> bool:
     import pyarrow.compute as pc
 
-    short = pc.less_equal(pc.binary_length(texts), _MOST_PLAIN)
+    short = pc.less_equal(pc.binary_length(texts), _MOST_DIGITS)
     plain = texts.filter(short)
     odd = plain.filter(pc.invert(pc.match_substring_regex(plain, _PLAIN_DOUBLE)))
     long, values = texts.filter(pc.invert(short)), values.filter(pc.invert(short))
     # What is written as it was read is certain, save for integers that no int64 holds.
     certain = pc.and_(_written(values, long), pc.less(pc.abs(values), float(_EXACT)))
     rest = long.filter(pc.invert(certain))
-    return all(map(_is_double, _distinct(odd))) and all(map(_is_double, _distinct(rest)))
+    return all(map(_is_double, _distinct(_uncertain(odd)))) and all(map(_is_double, _distinct(_uncertain(rest))))
+
+
+def _uncertain(texts: Any) -> Any:
+    """Leave out numbers that are doubles by their few digits alone, since one by one takes twenty times as long."""
+    import pyarrow.compute as pc
+
+    decimal = pc.match_substring_regex(texts, _FRACTION_OR_EXPONENT)
+    bounded = pc.less_equal(pc.binary_length(texts), _MOST_BOUNDED)
+    digits = pc.ascii_trim(pc.replace_substring_regex(texts, "[eE].*|[-.]", ""), "0")
+    few = pc.less_equal(pc.binary_length(digits), _MOST_DIGITS)
+    return texts.filter(pc.invert(pc.and_(pc.and_(decimal, bounded), few)))
 
 
 def _distinct(texts: Any) -> Sequence[str]:
@@ -237,7 +251,6 @@ def _parsed(kind: Any) -> Any:
 
 def _checked(name: str, kind: Any) -> Any:
     import pyarrow as pa
-    from pyarrow import csv
 
     if kind is None:
         raise ConfigurationError(
@@ -248,9 +261,37 @@ def _checked(name: str, kind: Any) -> Any:
     if column.action is not Action.KEEP:
         remedy = column.remedy or f"use {column.target}"
         raise ConfigurationError(f"CsvOptions.types gives column {name!r} the type {kind}: {remedy}.")
+    if pa.types.is_timestamp(kind) and kind.tz and not _is_zone(kind):
+        raise ConfigurationError(
+            f"CsvOptions.types gives column {name!r} the type {kind}, and there is no time zone {kind.tz!r}: use 'UTC' "
+            f"or a name such as 'Europe/Berlin', or an offset such as '+02:00'."
+        )
+    _check_holds(kind)
+    return kind
+
+
+def _is_zone(kind: Any) -> bool:
+    """Whether the zone of a timestamp is known; true as well where Arrow finds no time zones at all."""
+    import pyarrow as pa
+
+    for zone in (kind.tz, "UTC"):
+        with suppress(*arrow_errors()):
+            pa.scalar(0, pa.timestamp("s", zone)).cast(pa.string())
+            return bool(zone == kind.tz)
+    return True
+
+
+def _check_holds(kind: Any) -> None:
+    """Refuse what pyarrow cannot read from CSV, or cannot write to Parquet."""
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    what = "no column of CSV can be read as"
     try:
         convert = csv.ConvertOptions(column_types={"x": kind})
-        csv.read_csv(pa.BufferReader(b",\n"), csv.ReadOptions(column_names=["x", "y"]), convert_options=convert)
+        read = csv.ReadOptions(column_names=["x", "y"])
+        table = csv.read_csv(pa.BufferReader(b",\n"), read, convert_options=convert)
+        what = "no column of Parquet can hold"
+        parquet.write_table(table.slice(0, 0), pa.BufferOutputStream())
     except arrow_errors() as error:
-        raise ConfigurationError(f"CsvOptions.types: no column of CSV can be read as {kind}.") from error
-    return kind
+        raise ConfigurationError(f"CsvOptions.types: {what} {kind}.") from error

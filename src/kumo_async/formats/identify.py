@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from enum import StrEnum
 from typing import Final
@@ -86,6 +87,7 @@ _TEXTS: Final = tuple(
     for pattern, kind in ((_HTML, FileKind.HTML), (_XML, FileKind.XML), (_GIT_LFS, FileKind.GIT_LFS))
 )
 _TEXT_BYTES: Final = 4096
+_LONGEST_WORD: Final = len("-Infinity")
 _REMEDIES: Final = {
     FileKind.HTML: "It may be a login or error page that was saved in its place: fetch it again",
     FileKind.GIT_LFS: "Fetch the file with `git lfs pull`",
@@ -101,7 +103,7 @@ def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
             that begins with text.
 
     Returns:
-        The kind; None for plain text and for what is not known. JSON is a guess by its first characters.
+        The kind; None for plain text and for what is not known. JSON is a guess by its first line.
 
     Example:
         >>> f"users.csv cannot be read as CSV: it is {identify(bytes.fromhex('1f8b0800'))}"
@@ -115,7 +117,7 @@ def identify(head: bytes, tail: bytes = b"") -> FileKind | None:
     # The last byte is the length of the postscript, whose last field is the magic: https://orc.apache.org/specification/
     if kind is None and head.startswith(b"ORC") and tail[-4:-1] == b"ORC":
         return FileKind.ORC
-    return kind or (FileKind.JSON if _JSON.match(head) else _by_text(head[:_TEXT_BYTES]))
+    return kind or (FileKind.JSON if _JSON.match(head) and _is_json(head) else _by_text(head[:_TEXT_BYTES]))
 
 
 def tell(head: bytes, tail: bytes = b"", *, remedy: str = "Convert it, or give it its right name") -> str:
@@ -145,6 +147,21 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return not _CONTROL.search(head)
+
+
+def _is_json(head: bytes) -> bool:
+    """Whether the first line goes on as JSON: a field of CSV may begin so, but a delimiter follows it, or its items."""
+    text = head[:_TEXT_BYTES].decode("utf-8-sig", errors="replace").lstrip()
+    line = re.split(r"[\r\n]", text, maxsplit=1)[0].rstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(line)
+    except json.JSONDecodeError as error:
+        # What ends with the line goes on in the next one, or where the head does not reach: there also amid a word.
+        cut = _LONGEST_WORD if line == text else 0
+        return error.pos >= len(line) - cut or error.msg.startswith("Unterminated string")
+    except RecursionError:
+        return True
+    return end == len(line)
 
 
 def _by_text(head: bytes) -> FileKind | None:

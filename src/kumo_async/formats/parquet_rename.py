@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kumo_async.formats.parquet_footer import Footer
-    from kumo_async.formats.thrift import Patch, Struct
+    from kumo_async.formats.thrift import Patch
 
 __all__ = ["Renames"]
 
@@ -64,13 +64,6 @@ def _renamed_metadata(footer: Footer, names: Sequence[str]) -> list[Patch]:
             if renamed is None:
                 continue
             values = {2: thrift.write_binary(renamed)}
-        kept.append(_spliced(footer.data, struct, values))
+        kept.append(thrift.spliced(footer.data, struct, values))
     new = thrift.write_list(thrift.STRUCT, kept) if kept else None
     return thrift.changes(footer.fields, {KEY_VALUES: new})
-
-
-def _spliced(data: bytes, struct: Struct, values: dict[int, bytes | None]) -> bytes:
-    spans = list(struct.values())
-    if not spans:
-        return b"\0"
-    return thrift.splice(data, spans[0][1], spans[-1][3] + 1, thrift.changes(struct, values))

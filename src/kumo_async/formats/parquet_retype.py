@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kumo_async.formats.thrift import Patch, Struct
 
-__all__ = ["arrow_schema", "retyped", "without_labels", "without_row_groups"]
+__all__ = ["arrow_schema", "count_elements", "retyped", "without_labels", "without_row_groups"]
 
 _CONVERTED, _LOGICAL = 6, 10
 
@@ -37,7 +37,12 @@ _SIGNED = {8: (1, 16, b"\xac\x13\x10\x11\0\0"), 16: (1, None, None), 64: (2, Non
 #: as texts and bytes and writes nothing else, so encoded partitions would be of another type than those beside them.
 _LABELS = {b"\x4c": "enum", b"\xcc": "json", b"\xdc": "bson", b"\x0c\x22": "geometry", b"\x0c\x24": "geography"}
 _OLD_LABELS = {4: "enum", 19: "json", 20: "bson"}
-_BYTE_ARRAY = 6
+_BYTE_ARRAY, _FIXED_BYTES = 6, 7
+
+#: Months, days and milliseconds, of which Arrow sees only that they take twelve bytes:
+#: https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#interval
+_INTERVAL = 21
+_INTERVAL_REMEDY = "cast it to a number, such as seconds, or to string"
 
 #: Converted type and logical type of plain text, which the pages of enums and of JSON are.
 _TEXTS = ("enum", "json")
@@ -67,6 +72,8 @@ def arrow_schema(footer: Footer) -> Any:
 def without_labels(footer: Footer, columns: Sequence[ColumnType]) -> list[ColumnType]:
     """Have columns of enums made text, and those of BSON and of geometries bytes, which is what their pages hold.
 
+    Intervals are refused, as durations are: of their bytes alone nobody could tell what they mean.
+
     Args:
         footer: The source's footer.
         columns: What was decided of its columns by their Arrow types, which do not tell of that.
@@ -81,6 +88,8 @@ def without_labels(footer: Footer, columns: Sequence[ColumnType]) -> list[Column
 def _without_label(element: SchemaElement, column: ColumnType) -> ColumnType:
     import pyarrow as pa
 
+    if (element.physical_type, element.converted_type) == (_FIXED_BYTES, _INTERVAL):
+        return ColumnType(column.name, "interval", "interval", Action.REFUSE, _INTERVAL_REMEDY)
     label = _label(element)
     if column.action is not Action.KEEP or not label:
         return column
@@ -132,7 +141,7 @@ def _schema_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch
     patches: list[Patch] = []
     position = 1
     for column, element in zip(columns, footer.elements, strict=True):
-        position += _count(element)
+        position += count_elements(element)
         # A column of numbers, or a list of them, has one leaf, and the leaf is its last element.
         leaf = elements[position - 1]
         if column.action is Action.RETYPE:
@@ -151,8 +160,9 @@ def _label(element: SchemaElement) -> str:
     return next((label for head, label in _LABELS.items() if logical.startswith(head)), old)
 
 
-def _count(element: SchemaElement) -> int:
-    return 1 + sum(map(_count, element.children))
+def count_elements(element: SchemaElement) -> int:
+    """Count the elements of the schema that a column consists of, its own among them."""
+    return 1 + sum(map(count_elements, element.children))
 
 
 def _signed(data: bytes, leaf: Struct, column: ColumnType) -> list[Patch]:

@@ -52,6 +52,7 @@ __all__ = [
     "list_head",
     "scan",
     "splice",
+    "spliced",
     "structs",
     "write_binary",
     "write_integer",
@@ -277,6 +278,12 @@ def splice(data: bytes, start: int, end: int, patches: Iterable[Patch]) -> bytes
         start = last
     pieces.append(data[start:end])
     return b"".join(pieces)
+
+
+def spliced(data: bytes, struct: Struct, values: Mapping[int, bytes | None]) -> bytes:
+    """Copy a struct with other values in some of its fields, as `changes` takes them."""
+    spans = list(struct.values())
+    return splice(data, spans[0][1], spans[-1][3] + 1, changes(struct, values)) if spans else b"\0"
 
 
 def _field_head(field: int, last: int, kind: int) -> bytes:

@@ -22,7 +22,7 @@ from kumo_async.errors import RefusedColumn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Action", "ColumnType", "decide", "refusal", "refused_columns"]
+__all__ = ["MAX_LISTED", "Action", "ColumnType", "decide", "refusal", "refused_columns"]
 
 MAX_DECIMAL_DIGITS = 18
 """Documented by Kumo for decimals."""

@@ -10,8 +10,9 @@ from anyio import to_thread
 from ..errors import SourceError
 from ..formats.names import clean_names
 from ..formats.parquet import Footer, whole_footer
-from ..formats.parquet_retype import arrow_schema, retyped, without_labels
-from ..formats.types import Action, ColumnType, decide, refusal, refused_columns
+from ..formats.parquet_retype import retyped
+from ..formats.parquet_unreadable import decide_columns
+from ..formats.types import Action, ColumnType, refusal, refused_columns
 from ..options import UploadOptions
 from .decode import ParquetPages, uint64_to_check
 from .files import SourceFile
@@ -44,10 +45,9 @@ def decide_types(footer: Footer, options: UploadOptions) -> list[ColumnType]:
     """Decide for each column by its type.
 
     Raises:
-        ParquetError: If pyarrow cannot read the schema.
+        ParquetError: If pyarrow cannot read the schema, and no column is to blame.
     """
-    by_type = decide(arrow_schema(footer), allow_casts=options.on_unsupported == "cast")
-    return without_labels(footer, by_type)
+    return decide_columns(footer, allow_casts=options.on_unsupported == "cast")
 
 
 def accept_types(path: str, footer: Footer, columns: Sequence[ColumnType]) -> AcceptedTypes:

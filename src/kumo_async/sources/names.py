@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import SourceError
 from ..formats.names import case_twins, clean_names
+from ..formats.types import MAX_LISTED
 
 __all__ = ["ColumnNames", "accept_names"]
 
@@ -40,7 +41,7 @@ def accept_names(path: str, names: Sequence[str]) -> ColumnNames:
         raise SourceError(f"{path} has no columns.", path=path)
     new = tuple(clean_names(names))
     if twins := case_twins(new):
-        listed = "; ".join(" and ".join(map(repr, group)) for group in twins)
+        listed = _listed([" and ".join(map(repr, group)) for group in twins], "; ")
         raise SourceError(
             f"{path} has columns whose names differ by case only, which Kumo cannot keep apart: {listed}. Rename one "
             f"of each.",
@@ -55,18 +56,18 @@ def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
     if lost:
         warnings.append(
             f"Kumo takes only ASCII letters and digits in column names; of these nothing is left, and they were "
-            f"numbered: {', '.join(map(repr, lost))}."
+            f"numbered: {_listed(list(map(repr, lost)))}."
         )
     became: dict[str, list[str]] = {}
     for before, after in zip(old, new, strict=True):
         became.setdefault(before, []).append(after)
     if twice := sorted(name for name, names in became.items() if len(names) > 1):
-        where = "; ".join(f"{name!r} became {', '.join(map(repr, became[name]))}" for name in twice)
+        where = _listed([f"{name!r} became {_listed(list(map(repr, became[name])))}" for name in twice], "; ")
         warnings.append(f"Column names that stand several times were numbered: {where}.")
     moved = _moved(old, new)
     if moved:
-        listed = "; ".join(
-            f"{name!r} became {became!r}, since {other!r} became {name!r}" for name, became, other in moved
+        listed = _listed(
+            [f"{name!r} became {to!r}, since {other!r} became {name!r}" for name, to, other in moved], "; "
         )
         warnings.append(f"Columns whose own names were fine have others now: {listed}.")
     return warnings
@@ -77,3 +78,9 @@ def _moved(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str, str]]
     owners = dict(zip(new, old, strict=True))
     pairs = [(before, after) for before, after in zip(old, new, strict=True) if before != after and before in owners]
     return [(before, after, owners[before]) for before, after in pairs if owners[before] != before]
+
+
+def _listed(parts: Sequence[str], separator: str = ", ") -> str:
+    """Join what a sentence lists; of very much the first, since a table may have thousands of columns."""
+    more = [f"and {len(parts) - MAX_LISTED:,} more"] if len(parts) > MAX_LISTED else []
+    return separator.join([*parts[:MAX_LISTED], *more])

@@ -1,0 +1,144 @@
+"""Columns that pyarrow cannot read the type of, found so that a refusal can name them.
+
+pyarrow refuses a schema as a whole, and does not say which column it means. Two kinds of columns do that to it: those
+that Arrow's embedded schema says to be integers of 128 bits, which Polars writes, and those whose Parquet type and
+label do not go together. Here the schema is made one that it can read, so that all other columns are decided as usual.
+"""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from kumo_async.formats import thrift
+from kumo_async.formats.arrow_schema import ARROW_KEY
+from kumo_async.formats.arrow_wide import with_narrow_integers
+from kumo_async.formats.parquet_footer import KEY_VALUES, MAX_KEY_VALUES, SCHEMA, Footer
+from kumo_async.formats.parquet_retype import arrow_schema, count_elements, without_labels, without_row_groups
+from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError
+from kumo_async.formats.types import Action, ColumnType, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from kumo_async.formats.thrift import Patch, Struct
+
+__all__ = ["decide_columns"]
+
+_CHILDREN, _COLUMN_ORDERS = 5, 7
+
+#: The description of a column of optional bytes, up to its name.
+_BYTES = b"\x15\x0c\x25\x02\x18"
+
+_WIDE_REMEDY = "cast it to int64, or to double, decimal or string, as its values allow"
+_ITEMS_REMEDY = "cast its items to int64 or double"
+_BROKEN_REMEDY = "write it with another type, for example string"
+
+
+def decide_columns(footer: Footer, *, allow_casts: bool = True) -> list[ColumnType]:
+    """Decide for each column of a file by its type, as `decide` does, and by its label.
+
+    Columns that pyarrow cannot read are refused, and then of no column it is asked whether its values fit.
+
+    Raises:
+        ParquetError: pyarrow cannot read the schema, and no column is to blame.
+    """
+    try:
+        return _decided(footer, allow_casts)
+    except ParquetError:
+        empty = Footer.parse(without_row_groups(footer), footer.data_end)
+        narrow, wide = _narrowed(empty)
+        broken = dict(_broken(empty, range(len(empty.columns))))
+        if not (wide or broken):
+            raise
+    columns = [replace(each, must_fit=False) for each in _decided(_replaced(narrow, broken), allow_casts)]
+    for at, kind in wide.items():
+        columns[at] = _wide(columns[at], kind)
+    for at, kind in broken.items():
+        columns[at] = _refused(columns[at], kind, _BROKEN_REMEDY)
+    return columns
+
+
+def _decided(footer: Footer, allow_casts: bool) -> list[ColumnType]:
+    return without_labels(footer, decide(arrow_schema(footer), allow_casts=allow_casts))
+
+
+def _refused(column: ColumnType, kind: str, remedy: str) -> ColumnType:
+    return ColumnType(column.name, kind, kind, Action.REFUSE, remedy)
+
+
+def _wide(column: ColumnType, kind: str) -> ColumnType:
+    """Refuse a column of which pyarrow sees only that each value takes 16 bytes; nested ones are refused anyway."""
+    shown = str(column.source).replace("fixed_size_binary[16]", kind)
+    is_list = hasattr(column.source, "value_type")
+    return _refused(column, shown, _WIDE_REMEDY if shown == kind else _ITEMS_REMEDY if is_list else column.remedy)
+
+
+def _narrowed(footer: Footer) -> tuple[Footer, dict[int, str]]:
+    """Give the footer without integers of 128 bits in Arrow's schema; and which columns have them."""
+    entries = thrift.structs(footer.data, footer.fields, KEY_VALUES, MAX_KEY_VALUES)
+    patches: list[Patch] = []
+    found: dict[int, str] = {}
+    for entry, (key, value) in zip(entries, footer.key_value_metadata, strict=True):
+        if key == ARROW_KEY and value is not None:
+            with suppress(ValueError):
+                message, wide = with_narrow_integers(base64.b64decode(value, validate=True))
+                found |= {at: kind for at, kind in wide.items() if at < len(footer.columns)}
+                patches += thrift.changes(entry, {2: thrift.write_binary(base64.b64encode(message))})
+    return _patched(footer, patches), found
+
+
+def _broken(footer: Footer, columns: range) -> Iterator[tuple[int, str]]:
+    """Find the columns whose Parquet type pyarrow cannot read, and give what it says of each."""
+    try:
+        arrow_schema(_only(footer, columns))
+    except ParquetError as error:
+        if len(columns) == 1:
+            yield columns[0], f"unreadable ({error.__cause__})"
+        else:
+            middle = len(columns) // 2
+            yield from _broken(footer, columns[:middle])
+            yield from _broken(footer, columns[middle:])
+
+
+def _only(footer: Footer, columns: range) -> Footer:
+    """Give a footer that has only some columns, and nothing besides."""
+    root, *each = _elements(footer)
+    top = thrift.spliced(footer.data, root[0], {_CHILDREN: thrift.write_integer(len(columns))})
+    kept = (_encoded(footer, elements) for elements in each[columns.start : columns.stop])
+    return _with_schema(footer, [top, *chain.from_iterable(kept)], {KEY_VALUES: None, _COLUMN_ORDERS: None})
+
+
+def _replaced(footer: Footer, broken: Collection[int]) -> Footer:
+    """Give a footer with bytes in place of some columns."""
+    if not broken:
+        return footer
+    root, *each = _elements(footer)
+    columns = (
+        [_BYTES + thrift.write_binary(column.name.encode()) + b"\0"] if at in broken else _encoded(footer, each[at])
+        for at, column in enumerate(footer.elements)
+    )
+    return _with_schema(footer, [*_encoded(footer, root), *chain.from_iterable(columns)], {_COLUMN_ORDERS: None})
+
+
+def _elements(footer: Footer) -> list[list[Struct]]:
+    """Give the elements of the schema: the root's, and for each top-level column its own and those in it."""
+    elements = iter(thrift.structs(footer.data, footer.fields, SCHEMA, MAX_ELEMENTS))
+    counts = [1, *map(count_elements, footer.elements)]
+    return [list(islice(elements, count)) for count in counts]
+
+
+def _encoded(footer: Footer, elements: Iterable[Struct]) -> list[bytes]:
+    return [thrift.spliced(footer.data, element, {}) for element in elements]
+
+
+def _with_schema(footer: Footer, elements: list[bytes], others: Mapping[int, bytes | None]) -> Footer:
+    schema = thrift.write_list(thrift.STRUCT, elements)
+    return _patched(footer, thrift.changes(footer.fields, {SCHEMA: schema, **others}))
+
+
+def _patched(footer: Footer, patches: Iterable[Patch]) -> Footer:
+    return Footer.parse(thrift.splice(footer.data, 0, len(footer.data), patches), footer.data_end)
