@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import blocking
 from .checks import event_loop
-from .client import KumoClient, default_client
+from .client import KumoClient, check_client, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
 from .events import Observer, notifier
 from .formats.names import check_uploaded_name
@@ -45,8 +45,7 @@ class FileUploadConnector:
 
     def __init__(self, file_type: str, *, client: KumoClient | None = None) -> None:
         self._file_type = check_file_type(file_type)
-        if client is not None and not isinstance(client, KumoClient):
-            raise ConfigurationError(f"client must be a KumoClient; got {type(client).__name__}.")
+        check_client(client)
         self._client = client
 
     @property
