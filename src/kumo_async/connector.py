@@ -242,10 +242,11 @@ class FileUploadConnector:
 
         Args:
             name: The table's name.
-            file_type: ``"parquet"`` or ``"csv"``; must match the connector's.
+            file_type: ``"parquet"`` or ``"csv"``; must match the connector's. Default None: the connector's.
 
         Raises:
-            ConfigurationError: If `file_type` contradicts the connector, or `name` could mean a part of another table.
+            ConfigurationError: If there are no credentials, `file_type` contradicts the connector, or `name` could mean
+                a part of another table.
             TableNotFoundError: If there is no such table.
             ServiceError: If the service refuses, or cannot be reached.
 
@@ -273,8 +274,8 @@ class FileUploadConnector:
             name: The table's name.
 
         Raises:
-            ConfigurationError: If the name is empty, or no text.
-            ServiceError: If the service does not say.
+            ConfigurationError: If there are no credentials, or the name is empty, or no text.
+            ServiceError: If the service does not say, or cannot be reached.
 
         Example:
             >>> import kumo_async
@@ -296,6 +297,7 @@ class FileUploadConnector:
             name: The table's name.
 
         Raises:
+            ConfigurationError: If there are no credentials, or the name is empty, or no text.
             TableNotFoundError: If there is no such table. It is a ValueError.
             ServiceError: If the service refuses, or cannot be reached.
 
@@ -317,6 +319,7 @@ class FileUploadConnector:
         """Return the names of all tables behind this connector.
 
         Raises:
+            ConfigurationError: If there are no credentials.
             ServiceError: If the service refuses, or cannot be reached.
 
         Example:
