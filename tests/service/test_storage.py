@@ -79,16 +79,16 @@ async def test_a_slow_line_may_finish(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def let_time_pass() -> None:
         nonlocal passed
-        passed += 0.4
+        passed += 24
 
     async def talk(connection: socket.socket) -> None:
         await read_body(connection, let_time_pass)
         await loop.sock_sendall(connection, STORED)
 
     async with serving(talk) as url:
-        assert (await put(url, stall_seconds=1)).etag == '"abc"'
+        assert (await put(url, stall_seconds=60)).etag == '"abc"'
     # The kernel had all of it long before: what counts is that it went on moving.
-    assert passed > 10
+    assert passed > 600
 
 
 @pytest.mark.parametrize("when", ["before the first byte", "in the middle", "before the answer"])
