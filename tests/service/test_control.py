@@ -9,6 +9,7 @@ from aiohttp import web
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, LocalDataPlane
+from kumo_async.service.patience import Patience
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,17 @@ async def test_a_service_that_is_not_there_is_said_not_to_be(unused_tcp_port: in
     client = kumo_async.KumoClient(f"http://127.0.0.1:{unused_tcp_port}", "acme:key")
     with pytest.raises(kumo_async.ServiceUnavailableError, match=rf"127.0.0.1:{unused_tcp_port}: Connection refused\."):
         await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
+
+
+async def test_what_would_be_given_up_at_once_is_not_sent(plane: LocalDataPlane, client: kumo_async.KumoClient) -> None:
+    async with client.connected() as connection:
+        control = connection.session.control
+        # There is a connection then, on which a request could go out at once.
+        await control.list_tables("csv_upload_connector")
+        with pytest.raises(kumo_async.ServiceUnavailableError, match="given up"):
+            await control.within(Patience(0)).delete_object("csv_upload_connector", "t")
+        await control.list_tables("csv_upload_connector")
+    assert [call.call for call in plane.calls] == ["list", "list"]
 
 
 PAST = "Wed, 21 Oct 2015 07:28:00 GMT"
