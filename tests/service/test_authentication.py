@@ -128,6 +128,11 @@ async def test_a_provider_is_asked_anew_after_ten_minutes_and_a_failure_then_kee
     assert second["Authorization"] == "Bearer t2"
     works, now = False, 1300.0
     assert await held.headers() is second
+    # Nor is it asked at each call then.
+    works = True
+    assert await held.headers() is second
+    assert tokens.asked == 2
+    works = False
     assert "RuntimeError" in caplog.text
     assert "secret" not in caplog.text
     with pytest.raises(AuthenticationError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, LocalDataPlane
@@ -75,6 +76,24 @@ async def test_a_service_that_is_not_there_is_said_not_to_be(unused_tcp_port: in
     client = kumo_async.KumoClient(f"http://127.0.0.1:{unused_tcp_port}", "acme:key")
     with pytest.raises(kumo_async.ServiceUnavailableError, match=rf"127.0.0.1:{unused_tcp_port}: Connection refused\."):
         await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
+
+
+async def test_no_cookie_is_taken_along() -> None:
+    seen = list[str | None]()
+
+    async def tables(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie"))
+        return web.json_response({"table_names": []}, headers={"Set-Cookie": "session=1; Path=/"})
+
+    app = web.Application()
+    app.router.add_post("/v1/source_tables/list_tables", tables)
+    async with TestServer(app) as server:
+        client = kumo_async.KumoClient(f"http://localhost:{server.port}", "acme:key")
+        connector = kumo_async.FileUploadConnector("csv", client=client)
+        async with client:
+            await connector.table_names_async()
+            await connector.table_names_async()
+    assert seen == [None, None]
 
 
 async def test_what_would_be_given_up_at_once_is_not_sent(plane: LocalDataPlane, client: kumo_async.KumoClient) -> None:

@@ -170,6 +170,15 @@ async def test_partitions_that_are_listed_and_refused_as_tables_are_there(
     assert await check_upload(plane, csv, new, FEWER, NEW) is None
 
 
+async def test_partitions_that_are_listed_are_the_table_where_that_is_not_known_itself(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
+) -> None:
+    await csv.upload_async("t", old, options=MANY)
+    plane.inject(Fault(call="list", answer=Objects(plane), times=None))
+    plane.inject(Fault(call="validate", answer=Refusing(404), times=None))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
 async def test_partitions_that_are_denied_for_a_moment_are_deleted_in_the_end(
     plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
