@@ -12,10 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 import kumo_async
 import kumo_async.client
 from kumo_async.local import LocalDataPlane
+
+# By default an example that takes over 200 ms is a failure, which it must not be on a machine that is busy.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def _open_files() -> set[str]:

@@ -47,6 +47,19 @@ def test_an_upload_needs_no_streams(shell: Path, closed: str) -> None:
     assert tables() == ["orders"]
 
 
+@pytest.mark.parametrize(
+    "command", ["upload missing{odd}.csv", "upload odd{odd}.csv --name t --dry-run", "upload orders.csv"]
+)
+def test_no_name_of_a_file_moves_the_cursor(shell: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = "\x1b[31m"
+    (shell / f"odd{odd}.csv").write_text("id,amount\n1,9.50\n2,12.25\n")
+    # A file where a directory should be, which a warning names.
+    monkeypatch.setenv("XDG_STATE_HOME", f"{shell}/odd{odd}.csv")
+    result = CliRunner().invoke(app, [word.format(odd=odd) for word in command.split()])
+    assert odd not in result.output
+    assert r"\x1b[31m" in result.output
+
+
 def test_other_commands_need_none_either(shell: Path) -> None:
     connector().upload("orders", "orders.csv")
     for line in ("ls >&-", "head orders >&-", "show orders 2>&-", "recover >&- 2>&-"):

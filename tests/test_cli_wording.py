@@ -89,6 +89,7 @@ def test_no_message_speaks_of_python(message: str) -> None:
         (b"a,b\n1,\xff\n", [], "such as --encoding latin-1"),
         (b"a,b\n1,2\n", ["--no-header"], "--no-header needs --column-names"),
         (b"a,b\n1,2\n", ["--column-names", "a"], "--column-names names 1"),
+        (b"a,b\n1,2\n", ["--column-names", ""], "--column-names must name a column."),
         (b"a,b\n1,2\n", ["--delimiter", ";;"], "--delimiter must be one ASCII character"),
     ],
 )

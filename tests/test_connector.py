@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -254,10 +255,17 @@ async def test_a_tilde_is_a_home_in_every_directory_that_is_given(
     assert list(work.iterdir()) == []
 
 
-@pytest.mark.parametrize("option", ["spool_dir", "journal_dir"])
-def test_the_home_of_nobody_is_refused(option: str) -> None:
+@pytest.mark.parametrize(
+    ("make", "option"),
+    [
+        (kumo_async.UploadOptions, "spool_dir"),
+        (kumo_async.UploadOptions, "journal_dir"),
+        (partial(kumo_async.KumoClient, "https://acme.example/api", "k"), "ca_file"),
+    ],
+)
+def test_the_home_of_nobody_is_refused(make: Callable[..., object], option: str) -> None:
     with pytest.raises(kumo_async.ConfigurationError, match=rf"{option} is '~nobody-here/x'.*Give the path in full\."):
-        kumo_async.UploadOptions(**{option: "~nobody-here/x"})  # type: ignore[arg-type]
+        make(**{option: "~nobody-here/x"})
 
 
 @pytest.mark.parametrize("call", ["upload_async", "plan_async", "table_names_async"])

@@ -22,8 +22,8 @@ __all__ = [
     "check_journal_dir",
     "check_seconds",
     "check_text",
-    "directory",
     "event_loop",
+    "expanded",
     "names_of",
     "null_values_of",
     "types_of",
@@ -73,7 +73,7 @@ def check_existing_dir(name: str, given: str | os.PathLike[str] | None) -> None:
         return
     if not isinstance(given, str | os.PathLike):
         raise ConfigurationError(f"{name} must be the path of a directory; got {type(given).__name__}.")
-    if not directory(name, given).is_dir():
+    if not expanded(name, given).is_dir():
         raise ConfigurationError(
             f"{name} is {os.fspath(given)!r}, which is not an existing directory. Create it, or leave the option out "
             f"to use the system's temporary directory."
@@ -93,17 +93,17 @@ def check_journal_dir(given: object) -> None:
         return
     if not (isinstance(given, str | os.PathLike) and os.fspath(given)):
         raise ConfigurationError(f"journal_dir must be the path of a directory; got {given!r}.")
-    directory("journal_dir", given)
+    expanded("journal_dir", given)
 
 
-def directory(name: str, given: str | os.PathLike[str]) -> Path:
-    """Return the directory that an option means. A `~` is a home directory here as well, since no shell has seen it.
+def expanded(name: str, given: str | os.PathLike[str]) -> Path:
+    """Return the path that an option means. A `~` is a home directory here as well, since no shell has seen it.
 
     Raises:
         ConfigurationError: If it is in the home of a user who does not exist.
 
     Example:
-        >>> directory("journal_dir", "~/journals") == Path.home() / "journals"
+        >>> expanded("journal_dir", "~/journals") == Path.home() / "journals"
         True
     """
     try:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from .checks import event_loop
+from .errors import ConfigurationError
 from .service.authentication import HeadersProvider
 from .service.credentials import resolve
 from .service.network import network_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .service.session import Session
     from .upload.limits import Limits
 
-__all__ = ["HeadersProvider", "KumoClient", "default_client", "init", "snowflake_headers"]
+__all__ = ["HeadersProvider", "KumoClient", "check_client", "default_client", "init", "snowflake_headers"]
 
 
 class KumoClient:
@@ -192,6 +193,16 @@ def init(
     """
     global _default
     _default = KumoClient(url, api_key, headers=headers, group=group, project=project, ca_file=ca_file, proxy=proxy)
+
+
+def check_client(client: object) -> None:
+    """Raise unless `client` is a client, or None.
+
+    Raises:
+        ConfigurationError: If it is neither.
+    """
+    if client is not None and not isinstance(client, KumoClient):
+        raise ConfigurationError(f"client must be a KumoClient; got {type(client).__name__}.")
 
 
 def default_client() -> KumoClient:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import blocking
 from .checks import event_loop
-from .client import KumoClient, default_client
+from .client import KumoClient, check_client, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
 from .events import Observer, notifier
 from .formats.names import check_uploaded_name
@@ -45,8 +45,7 @@ class FileUploadConnector:
 
     def __init__(self, file_type: str, *, client: KumoClient | None = None) -> None:
         self._file_type = check_file_type(file_type)
-        if client is not None and not isinstance(client, KumoClient):
-            raise ConfigurationError(f"client must be a KumoClient; got {type(client).__name__}.")
+        check_client(client)
         self._client = client
 
     @property
@@ -243,10 +242,11 @@ class FileUploadConnector:
 
         Args:
             name: The table's name.
-            file_type: ``"parquet"`` or ``"csv"``; must match the connector's.
+            file_type: ``"parquet"`` or ``"csv"``; must match the connector's. Default None: the connector's.
 
         Raises:
-            ConfigurationError: If `file_type` contradicts the connector, or `name` could mean a part of another table.
+            ConfigurationError: If there are no credentials, `file_type` contradicts the connector, or `name` could mean
+                a part of another table.
             TableNotFoundError: If there is no such table.
             ServiceError: If the service refuses, or cannot be reached.
 
@@ -274,8 +274,8 @@ class FileUploadConnector:
             name: The table's name.
 
         Raises:
-            ConfigurationError: If the name is empty, or no text.
-            ServiceError: If the service does not say.
+            ConfigurationError: If there are no credentials, or the name is empty, or no text.
+            ServiceError: If the service does not say, or cannot be reached.
 
         Example:
             >>> import kumo_async
@@ -297,6 +297,7 @@ class FileUploadConnector:
             name: The table's name.
 
         Raises:
+            ConfigurationError: If there are no credentials, or the name is empty, or no text.
             TableNotFoundError: If there is no such table. It is a ValueError.
             ServiceError: If the service refuses, or cannot be reached.
 
@@ -318,6 +319,7 @@ class FileUploadConnector:
         """Return the names of all tables behind this connector.
 
         Raises:
+            ConfigurationError: If there are no credentials.
             ServiceError: If the service refuses, or cannot be reached.
 
         Example:

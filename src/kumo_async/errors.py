@@ -104,7 +104,10 @@ class ConfigurationError(KumoError, ValueError):
 
 
 class SourceError(KumoError, ValueError):
-    """The source cannot be uploaded as it is; the message says what, where and how to mend it. Nothing was sent."""
+    """The source cannot be uploaded as it is; the message says what, where and how to mend it.
+
+    Most of it is found before anything is sent, and all of it before anything is visible: no table was made from it.
+    """
 
 
 class SourceChangedError(KumoError):

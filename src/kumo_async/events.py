@@ -1,7 +1,6 @@
 """What happens during an upload, and who wants to know.
 
-An observer is any object with a method `on_event`. It is called on the event loop that does the work, one event after
-the other, and should return at once. What it raises does not disturb the upload, and is logged the first time.
+`Observer` says what holds for those who are told.
 """
 
 from __future__ import annotations
@@ -180,7 +179,11 @@ class UploadFailed(Event):
 
 @runtime_checkable
 class Observer(Protocol):
-    """Whoever wants to see an upload's events; see the module's docstring for the rules.
+    """Whoever wants to see an upload's events: any object with a method `on_event`.
+
+    It is called on the event loop that does the work, for a blocking call in another thread than the caller's, with one
+    event after the other, and should return at once. What it raises does not disturb the upload, and is logged the
+    first time.
 
     Example:
         >>> import kumo_async

@@ -139,10 +139,11 @@ class UploadOptions:
             each is stored well before its part URLs run out.
         max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: several
             connections fill a line that one does not; the best number for yours is to be tried.
-        max_attempts: How often one request is made before its failure counts, 1 or more. Default 10: with waits that
-            double from 0.2 s to 20 s, of which a random share is kept, that rides out about half a minute. All uploads
-            of a client share one budget of retries besides: after a hundred of them without any success, and where
-            nothing has got any further for five minutes, failures count at once.
+        max_attempts: How often one request that starts, sends or completes an object is made before its failure counts,
+            1 or more; all others are made four times at the most. Default 10: with waits that double from 0.2 s (2 s
+            where the storage asks for patience) to 20 s, of which a random share is kept, that rides out about half a
+            minute. All uploads of a client share one budget of retries besides: after a hundred of them without any
+            success, and where nothing has got any further for five minutes, failures count at once.
         stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made anew, above
             0. Default 60: no server that works is silent for longer. There is no limit on the whole of a transfer,
             since a slow line must be able to finish.

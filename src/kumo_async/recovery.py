@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from . import blocking
-from .checks import check_journal_dir
-from .client import KumoClient, default_client
+from .checks import check_bool, check_journal_dir, check_text
+from .client import KumoClient, check_client, default_client
 from .errors import no_groups
 from .events import Observer, notifier
 from .report import UnfinishedUpload
@@ -51,7 +51,11 @@ async def recover_uploads_async(
     observer: Observer | None = None,
 ) -> list[UnfinishedUpload]:
     """Finish or discard uploads whose process died. The async twin of `recover_uploads`; see there."""
+    check_text("table", table)
+    check_bool("discard", discard)
+    check_client(client)
     check_journal_dir(journal_dir)
+    notify = notifier(observer)
     client = client if client is not None else default_client()
     from .upload.journaling import Journals
     from .upload.recovery import recover
@@ -62,7 +66,6 @@ async def recover_uploads_async(
     found = [each for each in mine if table in (None, each.state.head.table)]
     if not found:
         return []
-    notify = notifier(observer)
     with no_groups():
         async with client.connected() as connection:
             session, limits = connection.session, connection.limits
@@ -94,7 +97,7 @@ def recover_uploads(
         it, and raises nothing.
 
     Raises:
-        ConfigurationError: If there are no credentials, or `journal_dir` is no path.
+        ConfigurationError: If there are no credentials, or an argument is of a wrong type.
 
     Example:
         >>> import kumo_async

@@ -51,6 +51,7 @@ class SourceTable:
         """The table's columns with name, data type and semantic type.
 
         Raises:
+            ConfigurationError: If there are no credentials.
             TableNotFoundError: If the table is no longer there.
             ServiceError: If the service refuses, or cannot be reached.
         """
@@ -77,7 +78,7 @@ class SourceTable:
             num_rows: How many, 1 to 1000; all rows if the table has fewer.
 
         Raises:
-            ConfigurationError: If `num_rows` is out of its range.
+            ConfigurationError: If there are no credentials, or `num_rows` is out of its range.
             TableNotFoundError: If the table is no longer there.
             ServiceError: If the service refuses, or cannot be reached.
         """

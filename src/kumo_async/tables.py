@@ -33,6 +33,7 @@ def upload_table(
         What was uploaded.
 
     Raises:
+        ConfigurationError: If `file_type` is left out, and the file's name does not tell it.
         KumoError: What `FileUploadConnector.upload` raises.
 
     Example:

@@ -82,7 +82,7 @@ def ends(text: str, found: Dialect) -> list[int]:
     return [int(end) for part in (scanner.feed(text.encode()), scanner.finish()) for end in part.offsets]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(written_tables())
 @example(Labelled("", "", "'x |'|T, C\n0|0,00\n0|0,00\n0|0,00\n", Dialect("|", "'")))
 @example(Labelled("", "", 'a,b\n0,x\n0,"\n0,"\n0,x\n', Dialect(",", "'")))

@@ -207,7 +207,7 @@ NAMES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(NAMES, st.sampled_from(DIALECTS), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
 @example(["a\r"], DIALECTS[-1], b"\n", True)
 def test_what_is_written_is_read(names: list[str], dialect: CsvDialect, terminator: bytes, mark: bool) -> None:
@@ -218,7 +218,7 @@ def test_what_is_written_is_read(names: list[str], dialect: CsvDialect, terminat
     assert header == Header(tuple(names), start, start + len(written), terminator, has_data=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NAMES, st.booleans())
 def test_what_python_writes_is_read_and_the_reverse(names: list[str], quote_all: bool) -> None:
     assume(not names[0].startswith("\ufeff"))

@@ -39,7 +39,7 @@ def test_a_row_with_fields_missing_is_no_matter() -> None:
     assert seeming_types([["1"], ["2", "3"]], 2) == ["int64", "int64"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(-(10**17), 10**17), st.floats(-1e9, 1e9), st.dates(), st.booleans()), min_size=1))
 def test_what_pyarrow_infers(rows: list[tuple[object, ...]]) -> None:
     text = io.StringIO(newline="")

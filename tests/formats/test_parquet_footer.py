@@ -83,7 +83,7 @@ def _joined(data: bytes, footer: Footer, patches: list[Patch]) -> bytes:
     return data + thrift_bytes + len(thrift_bytes).to_bytes(4, "little") + b"PAR1"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1 << 30), st.sampled_from([0, 1, 100, 500]), st.integers(1, 20_000))
 def test_columns_may_lie_in_any_order_with_gaps(seed: int, gap: int, target: int) -> None:
     source = _scattered(SOURCE, seed, gap)

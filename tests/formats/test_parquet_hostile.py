@@ -142,7 +142,7 @@ MUTABLE = [
 ]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.sampled_from(MUTABLE),
     st.lists(st.tuples(st.integers(0, 1 << 16), st.sampled_from("xxdi"), st.integers(0, 255)), min_size=1, max_size=3),

@@ -240,7 +240,7 @@ def test_bombs_are_left_out_quickly_in_little_memory(bomb: bytes, field: int) ->
 REGION = (load(INDEXED).row_groups[-1].end, load(INDEXED).data_end)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.integers(0, 1 << 16), st.sampled_from("xxdi"), st.integers(0, 255)), min_size=1, max_size=3),
     st.sampled_from([1, 8_000, 1 << 30]),
@@ -259,7 +259,7 @@ def test_damaged_indexes_never_break_a_partition(damage: list[tuple[int, str, in
             assert all(page.offset + page.size <= len(part) for page in found.locations or [])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

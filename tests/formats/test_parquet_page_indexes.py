@@ -40,7 +40,7 @@ from kumo_async.formats.parquet_page_index import (
 )
 from kumo_async.formats.thrift import Allowance
 
-relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def contents(found: ColumnPages) -> tuple[Any, ...]:

@@ -38,7 +38,7 @@ from kumo_async.formats.arrow_schema import renamed_value
 from kumo_async.formats.names import clean_names
 from kumo_async.formats.parquet import partition_footer, verify_footer, whole_footer
 
-relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 nasty_names = st.one_of(
     st.text(max_size=8), st.sampled_from(["a.b", " ", "", "list", "element", "имя", "x" * 200, "a\0b", '"', "\\"])

@@ -76,7 +76,7 @@ def check(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int) -
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(samples(), st.lists(st.integers(0, 200), max_size=6), st.integers(1, 9), st.integers(1, 3))
 @example((CsvDialect(), b"a,b\r\xff"), [4], 9, 2)
 @example((CsvDialect(), b"a,\xe2\n"), [3], 9, 2)
@@ -104,7 +104,7 @@ SMALL = st.lists(st.sampled_from(b',"\n\r\\ab '), min_size=1, max_size=5, unique
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(ALIKE), SMALL, st.integers(1, 4))
 def test_the_first_fault_is_told_wherever_there_is_one_border(dialect: CsvDialect, data: bytes, columns: int) -> None:
     assert_told(dialect, data, columns, range(len(data) + 1))
@@ -119,7 +119,7 @@ ROWS = {
 AMONG = [b"", b"\n", b"\r\n\r\n", b"x\n", b'""\n', b",,\n", b",,,,,,\n", b",", b"x", b'"', b'"\n', b"\0", b"\xff"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(list(ROWS)), st.sampled_from([CsvDialect(), CsvDialect(escape=b"\\")]))
 def test_one_fault_among_rows_that_are_all_alike(draw: st.DataObject, columns: int, dialect: CsvDialect) -> None:
     row = draw.draw(st.sampled_from(ROWS[columns]))
@@ -129,7 +129,7 @@ def test_one_fault_among_rows_that_are_all_alike(draw: st.DataObject, columns: i
     assert_told(dialect, data, columns, [0, *near, len(data)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([b",", b"\n", b"xy", b"z" * 70, b'","']), max_size=150).map(b"".join), st.data())
 def test_whether_rows_are_regular_agrees_with_their_counts(data: bytes, draw: st.DataObject) -> None:
     scanner, border = RecordScanner(CsvDialect(), count_fields=True), draw.draw(st.integers(0, len(data)))
@@ -140,7 +140,7 @@ def test_whether_rows_are_regular_agrees_with_their_counts(data: bytes, draw: st
             assert ends.are_regular(columns) == all(count == columns for count in counts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(samples(), st.lists(st.integers(0, 200), max_size=6))
 def test_fields_are_counted_as_the_oracle_counts_them(sample: tuple[CsvDialect, bytes], borders: list[int]) -> None:
     dialect, data = sample
@@ -189,7 +189,7 @@ def test_faults_are_told_in_words_without_the_data() -> None:
         assert str(caught.value) == words
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.sampled_from([b"1,2\n", b"3,4\r", b'5,"\\"\n', b"6,\\\r\n", b'"7,"', b"8", b"\n", b"\\", b'"'])).map(
         b"".join

@@ -33,7 +33,7 @@ def cut(ends: RecordEnds, borders: list[int], header: int, target: int, offset: 
     return cuts + cutter.finish()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.booleans()), max_size=60),
     st.lists(st.integers(0, 60), max_size=5),

@@ -90,7 +90,7 @@ def assert_found(found: Oracle, expected: Oracle) -> None:
     assert (found.ends, found.blank, found.unclosed) == (expected.ends, expected.blank, expected.unclosed)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(samples(), st.lists(st.integers(0, 100), max_size=6), st.integers(1, 9))
 @example((PLAIN, b'"a"\r"b"'), [3, 4], 9)
 @example((PLAIN, b'\'"x"\'"""a'), [1, 2, 3], 9)
@@ -119,7 +119,7 @@ RUNS = st.lists(
 ALIKE = [PLAIN, ESCAPING, CsvDialect(quote=None), CsvDialect(quote=None, escape=b"\\")]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(ALIKE), SMALL)
 @example(PLAIN, b'"1",disk 5" wide,"a ""b"""\n2,"",""""\n')
 @example(ESCAPING, b'"a"\\"b",x\n"c"\\\\"d\n\\\n",e\n')
@@ -131,7 +131,7 @@ def test_agrees_with_the_oracle_wherever_there_is_one_border(dialect: CsvDialect
         assert_found(scan(dialect, blocks(data, [border])), expected)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(ALIKE), RUNS, st.lists(st.integers(0, 1000), max_size=3), st.sampled_from([1, 2, 16]))
 def test_agrees_with_the_oracle_over_many_words(
     dialect: CsvDialect, data: bytes, borders: list[int], rounds: int
@@ -149,14 +149,14 @@ def test_escapes_behind_closing_quotes_are_not_walked() -> None:
     assert ends.offsets.tolist() == Oracle(ESCAPING).read(data).ends
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(samples())
 def test_agrees_with_the_oracle_byte_by_byte(sample: tuple[CsvDialect, bytes]) -> None:
     dialect, data = sample
     assert_found(scan(dialect, blocks(data, list(range(len(data))))), Oracle(dialect).read(data))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(samples())
 def test_the_oracle_agrees_with_the_csv_module(sample: tuple[CsvDialect, bytes]) -> None:
     dialect, data = sample

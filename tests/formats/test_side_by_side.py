@@ -63,7 +63,7 @@ texts = st.lists(st.tuples(st.integers(0, 40_000), st.booleans()), min_size=1, m
 
 
 @each_pack
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(parts=texts, step=st.integers(100, 50_000))
 def test_members_come_out_whole_and_in_order(pack: str, parts: list[bytes], step: int) -> None:
     kind, packed = PACKS[pack]
@@ -71,7 +71,7 @@ def test_members_come_out_whole_and_in_order(pack: str, parts: list[bytes], step
 
 
 @each_pack
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(parts=texts, place=st.floats(0, 1, exclude_max=True), bits=st.integers(0, 255), tail=st.binary(max_size=40))
 def test_damage_a_cut_and_a_tail_are_told_as_in_a_row(
     pack: str, parts: list[bytes], place: float, bits: int, tail: bytes
@@ -142,7 +142,7 @@ def test_blocks_of_every_kind_become_streams(check: int, filters: list[dict[str,
     assert len(decoders) == 3
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=300), st.lists(st.integers(1, 300), max_size=5), st.sampled_from([*STREAM_HEADERS]))
 def test_rubbish_in_a_stream_is_refused(rubbish: bytes, sizes: list[int], header: bytes) -> None:
     whole = xz_blocks([RANDOM[:size] for size in sizes])

@@ -94,6 +94,13 @@ async def test_nothing_is_tried_again_when_nothing_moves() -> None:
     assert caught.value.tries == "3 attempts, and nothing has got any further for 60 s"
 
 
+def test_time_in_which_nobody_asked_does_not_count() -> None:
+    clock = Clock()
+    budget = RetryBudget(patience=60, clock=clock)
+    clock.now += 3600
+    assert budget.refusal(since=clock.now) is None
+
+
 async def test_what_moves_may_take_as_long_as_it_likes() -> None:
     clock = Clock()
     budget = RetryBudget(patience=60, clock=clock)

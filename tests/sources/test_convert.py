@@ -135,7 +135,7 @@ def check(table: Table, block: int, size: int | None) -> None:
         assert values_of(column) == [value_of(value, kind) for value in values]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tables(), st.sampled_from([1, 9, 30, 10**6]), st.sampled_from([None, 1]))
 @example(Table([["\ufeff", "\ufeff1"], ["1", "\ufeff"]], [False], {"delimiter": ",", "quotechar": '"'}, "\n"), 1, 1)
 def test_values_survive_in_the_first_type_that_keeps_them(table: Table, block: int, size: int | None) -> None:

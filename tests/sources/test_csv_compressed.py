@@ -49,7 +49,7 @@ def blocks(data: bytes, borders: list[int]) -> Iterator[bytes]:
 
 
 @each_pack
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.lists(st.binary(max_size=60), min_size=1, max_size=3), borders=st.lists(st.integers(0, 200), max_size=5))
 def test_several_members_are_read_as_one(ending: str, data: list[bytes], borders: list[int]) -> None:
     pack, kind = PACKS[ending]

@@ -67,7 +67,7 @@ def test_a_byte_order_mark_is_dropped(tmp_path: Path, order: str) -> None:
         cut(path, None)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.sampled_from([name for name in ENCODINGS if name != "utf-8-sig"]),
     st.text(max_size=30),

@@ -95,7 +95,7 @@ async def check(path: Path, table: Table, sizes: list[int | None]) -> None:
         assert bodies(contents, dialect) == data[start:]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(tables())
 def test_rows_and_bytes_survive_every_partition_size(table: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def test_rows_and_bytes_survive_every_partition_size(table: Table) -> None:
         anyio.run(check, Path(folder) / "a.csv", table, sizes)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(tables(), st.integers(1, 300))
 def test_rows_and_bytes_survive(table: Table, size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

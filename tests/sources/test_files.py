@@ -59,7 +59,7 @@ async def test_a_change_is_found(path: Path, change: str) -> None:
 
 
 async def refused(path: Path) -> str:
-    with anyio.fail_after(5), pytest.raises(SourceError) as caught:
+    with anyio.fail_after(30), pytest.raises(SourceError) as caught:
         await SourceFile.open(path)
     assert caught.value.path == str(path)
     return str(caught.value)

@@ -32,7 +32,7 @@ async def test_every_step_of_planning_waits_for_the_event_loop_without_stopping_
             turned = threading.Event()
             loop.call_soon_threadsafe(turned.set)
             # On the loop itself this would wait for what can only come after it.
-            assert turned.wait(5), name
+            assert turned.wait(30), name
             waited.add(name)
             return step(*arguments, **named)
 

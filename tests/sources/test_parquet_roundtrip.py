@@ -113,7 +113,7 @@ def same(found: pa.Table, expected: pa.Table) -> bool:
 
 
 @given(table=tables(), writing=write_options, size=st.none() | st.integers(600, 6_000))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_the_union_of_the_partitions_is_the_source(
     table: pa.Table, writing: dict[str, Any], size: int | None
 ) -> None:

@@ -72,7 +72,7 @@ async def _try(
 
 
 @seed(20_261_123)
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.sampled_from(SHAPES),
     schedule=st.lists(st.one_of(FAULTS, REFUSED), max_size=2),

@@ -107,6 +107,44 @@ async def test_a_deletion_that_is_cancelled_is_finished_first(
     assert plane.object_names("parquet") == []
 
 
+async def test_after_a_refusal_no_more_objects_are_made_visible(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
+    with pytest.raises(kumo_async.UploadError):
+        await parquet.upload_async("numbers", path, options=MANY)
+    assert [call.status for call in plane.calls if call.call == "complete"] == [200, 400]
+
+
+async def test_commits_of_one_client_wait_for_each_other_where_no_lock_can_be_written(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    slow, seen = Gate(), list[type[kumo_async.Event]]()
+
+    class Watch:
+        def on_event(self, event: kumo_async.Event) -> None:
+            seen.append(type(event))
+
+    plane.inject(Fault(call="complete", answer=Stall(slow)))
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(parquet.upload_async("numbers", path, options=MANY))
+        await slow.came.wait()
+        group.create_task(parquet.upload_async("numbers", path, options=MANY, observer=Watch()))
+        started = sum(call.call == "start" for call in plane.calls)
+        while seen.count(kumo_async.PartitionStored) < started:
+            await anyio.lowlevel.checkpoint()
+        for _ in range(1000):
+            await anyio.lowlevel.checkpoint()
+        assert kumo_async.CommitStarted not in seen
+        slow.go.set()
+    assert plane.object_names("parquet") == [partition.name for partition in first.result().partitions]
+
+
 async def test_uploads_of_one_table_at_once_never_mix(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,

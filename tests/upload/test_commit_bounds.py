@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,13 +18,49 @@ from aiohttp import web
 import kumo_async
 from gate import Gate
 from kumo_async.local import Exchange, Fault, LocalDataPlane, Stall, Status
+from kumo_async.service.patience import Patience
 
 WritesParquet = Callable[..., Path]
 Upload = Callable[[], Coroutine[object, object, None]]
 
 MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=100_000, max_attempts=2)
-SHORT = replace(MANY, commit_timeout=1.0)
 THIRD = "*part_0003*"
+
+
+class Ending(Patience):
+    """Patience that ends when it is told to, so that no test has to wait, and none is too slow.
+
+    Attributes:
+        was_hurried: When somebody waits for its end.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.was_hurried = anyio.Event()
+
+    def hurry(self, seconds: float) -> None:
+        super().hurry(seconds)
+        self.was_hurried.set()
+
+    async def end_beside(self, calls: int) -> None:
+        """End once no more than so many calls are under way: those that nobody answers."""
+        while len(self._scopes) != calls:
+            await anyio.lowlevel.checkpoint()
+        self._since = anyio.current_time() - self.seconds
+        self._move_deadlines()
+
+
+@pytest.fixture
+def bursts(monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
+    """The patience of each burst."""
+    made = list[Ending]()
+
+    def make(seconds: float) -> Ending:
+        made.append(Ending(seconds))
+        return made[-1]
+
+    monkeypatch.setattr("kumo_async.upload.burst.Patience", make)
+    return made
 
 
 @pytest.fixture
@@ -31,49 +68,77 @@ def path(numbers: pa.Table, write_parquet: WritesParquet) -> Path:
     return write_parquet(numbers, row_group_size=5_000)
 
 
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kumo_async.upload.burst._HURRIED", 1.0)
+@asynccontextmanager
+async def ending(
+    bursts: list[Ending], reached: anyio.Event, calls: Callable[[], int] = lambda: 1, *, hurried: bool = False
+) -> AsyncIterator[None]:
+    """End the patience of the last burst when something was reached, and only so many calls are under way."""
+
+    async def end() -> None:
+        await reached.wait()
+        if hurried:
+            await bursts[-1].was_hurried.wait()
+        await bursts[-1].end_beside(calls())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(end)
+        yield
 
 
 async def test_a_complete_that_is_never_answered_is_given_up_and_the_rest_taken_back(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, bursts: list[Ending]
 ) -> None:
     gate = Gate()
     plane.inject(Fault(call="complete", name=THIRD, answer=Stall(gate), times=None))
-    with pytest.raises(kumo_async.UploadError, match=r"for 1 s.*may still take effect"):
-        await parquet.upload_async("numbers", path, options=SHORT)
+
+    async with ending(bursts, gate.came):
+        with pytest.raises(kumo_async.UploadError, match=r"for 300 s.*may still take effect"):
+            await parquet.upload_async("numbers", path, options=MANY)
     assert plane.object_names("parquet") == []
     assert await parquet.has_table_async("numbers") is False
 
 
 async def test_a_long_wait_that_the_service_asks_for_is_not_kept_in_a_commit(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, bursts: list[Ending]
 ) -> None:
     busy = Status(503, headers={"Retry-After": "300"})
     plane.inject(Fault(call="complete", name=THIRD, answer=busy, times=None))
-    with pytest.raises(kumo_async.UploadError, match="given up"):
-        await parquet.upload_async("numbers", path, options=SHORT)
+    waits = anyio.Event()
+
+    class Watch:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.RetryScheduled):
+                waits.set()
+
+    async with ending(bursts, waits):
+        with pytest.raises(kumo_async.UploadError, match="given up"):
+            await parquet.upload_async("numbers", path, options=MANY, observer=Watch())
     assert plane.object_names("parquet") == []
 
 
 async def test_deletions_that_are_never_answered_are_given_up_and_what_is_left_is_named(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, bursts: list[Ending]
 ) -> None:
+    gate = Gate()
     plane.inject(Fault(call="complete", name=THIRD, answer=Status(400), times=None))
-    plane.inject(Fault(call="delete", answer=Stall(Gate()), times=None))
-    with pytest.raises(kumo_async.UploadError, match=r"must be deleted: numbers\.parquet/part_0001\.parquet, "):
-        await parquet.upload_async("numbers", path, options=SHORT)
+    plane.inject(Fault(call="delete", answer=Stall(gate), times=None))
+
+    async with ending(bursts, gate.came, calls=lambda: sum(call.call == "start" for call in plane.calls)):
+        with pytest.raises(kumo_async.UploadError, match=r"must be deleted: numbers\.parquet/part_0001\.parquet, "):
+            await parquet.upload_async("numbers", path, options=MANY)
 
 
 async def test_an_old_table_whose_deletion_is_never_answered_stays(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, numbers: pa.Table
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, bursts: list[Ending]
 ) -> None:
     await parquet.upload_async("numbers", path)
     before = plane.object_names("parquet")
-    plane.inject(Fault(call="delete", answer=Stall(Gate()), times=None))
-    with pytest.raises(kumo_async.ServiceError, match="could not be deleted, and is still there"):
-        await parquet.upload_async("numbers", path, options=SHORT)
+    gate = Gate()
+    plane.inject(Fault(call="delete", answer=Stall(gate), times=None))
+
+    async with ending(bursts, gate.came):
+        with pytest.raises(kumo_async.ServiceError, match="could not be deleted, and is still there"):
+            await parquet.upload_async("numbers", path, options=MANY)
     assert plane.object_names("parquet") == before
 
 
@@ -81,24 +146,28 @@ async def test_a_burst_may_take_longer_than_its_bound_while_it_moves(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+    loop = asyncio.get_running_loop()
+    clock, passed = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + passed)
 
     class Slow:
         async def wait(self) -> None:
-            await anyio.sleep(0.2)
+            nonlocal passed
+            passed += 10
 
     plane.inject(Fault(call="complete", answer=Stall(Slow()), times=None))
-    report = await parquet.upload_async("numbers", path, options=SHORT)
-    assert len(report.partitions) > 6
+    report = await parquet.upload_async("numbers", path, options=replace(MANY, commit_timeout=60))
+    assert passed > 60
     assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("way", ["task", "timeout", "scope"])
 async def test_a_commit_that_is_cancelled_and_does_not_move_ends_soon_and_takes_back(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
     path: Path,
     way: str,
+    bursts: list[Ending],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
@@ -113,13 +182,13 @@ async def test_a_commit_that_is_cancelled_and_does_not_move_ends_soon_and_takes_
     async def upload() -> None:
         await parquet.upload_async("numbers", path, options=MANY, observer=Watch())
 
-    with anyio.fail_after(30):
+    async with ending(bursts, gate.came, hurried=True):
         await CANCELLED[way](upload, gate)
     [event] = failed
     assert isinstance(event.error, asyncio.CancelledError)
     cause = event.error.__cause__
     assert isinstance(cause, kumo_async.UploadError)
-    assert "for 1 s" in str(cause)
+    assert "for 30 s" in str(cause)
     assert str(cause) in caplog.text
     assert plane.object_names("parquet") == []
 
@@ -258,7 +327,7 @@ async def test_a_deletion_that_takes_effect_late_does_not_pass_for_an_upload(
         names = [partition.name for partition in old.partitions]
         plane.inject(Fault(call="delete", name=names[0], answer=late))
         plane.inject(Fault(call="complete", name=names[-1], answer=ThenLate(late)))
-        with pytest.raises(kumo_async.UploadError, match=r"took effect late.*No table|took effect late.*has_table"):
+        with pytest.raises(kumo_async.UploadError, match=r"took effect late.*look with has_table"):
             await connector.upload_async("numbers", path, options=options)
         assert plane.object_names("parquet") == []
         report = await connector.upload_async("numbers", path, options=options)

@@ -131,7 +131,7 @@ async def _try(
         event("failed" if error else "whole")
 
 
-SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @seed(20_240_805)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,31 +53,35 @@ async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def connect(plane: LocalDataPlane) -> Callable[[str], kumo_async.FileUploadConnector]:
-    """Connectors to the plane."""
-    client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
-    return lambda file_type: kumo_async.FileUploadConnector(file_type, client=client)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Complete and delete objects in their order."""
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return write(tmp_path / "old.csv", OLD)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    return write(tmp_path / "new.csv", NEW)
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 @pytest.mark.parametrize("calls", [("delete",), ("validate",), ("delete", "validate")], ids="+".join)
 async def test_a_partitioned_table_is_uploaded_and_replaced(
-    plane: LocalDataPlane,
-    connect: Callable[[str], kumo_async.FileUploadConnector],
-    tmp_path: Path,
-    odd: Missing,
-    calls: tuple[str, ...],
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, tmp_path: Path, odd: Missing, calls: tuple[str, ...]
 ) -> None:
     for call in calls:
         plane.inject(Fault(call=call, answer=odd, times=None))  # type: ignore[arg-type]
-    connector = connect("csv")
     for number, (options, numbers) in enumerate([(MANY, OLD), (MANY, NEW), (None, OLD), (MANY, NEW)]):
         path = write(tmp_path / f"{number}.csv", numbers)
-        assert await check_upload(plane, connector, path, options or kumo_async.UploadOptions(), numbers) is None
-    assert await connector.has_table_async("t")
-    assert not await connector.has_table_async("nobody")
-    await connector.delete_async("t")
-    assert not await connector.has_table_async("t")
+        assert await check_upload(plane, csv, path, options or kumo_async.UploadOptions(), numbers) is None
+    assert await csv.has_table_async("t")
+    assert not await csv.has_table_async("nobody")
+    await csv.delete_async("t")
+    assert not await csv.has_table_async("t")
     assert plane.object_names("csv") == []
 
 
@@ -93,60 +97,54 @@ class Refusing:
 
 @pytest.mark.parametrize("status", [400, 403, 405, 409, 422])
 async def test_a_refusal_to_delete_what_is_there_stays_one(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, status: int
 ) -> None:
-    connector = connect("csv")
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD))
+    await csv.upload_async("t", old)
     plane.inject(Fault(call="delete", answer=Refusing(status), times=None))
-    error = await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), MANY, NEW)
+    error = await check_upload(plane, csv, new, MANY, NEW)
     assert isinstance(error, kumo_async.ServiceError)
     assert error.status == status
     assert plane.object_names("csv") == ["t"]
 
 
 async def test_nothing_more_is_asked_where_the_answers_are_plain(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector
 ) -> None:
-    connector = connect("csv")
-    async with connector.client.connected() as connection:
+    async with csv.client.connected() as connection:
         control = connection.session.control
-        assert not await control.has_table(connector.name, "t")
-        assert not await control.delete_object(connector.name, "t")
+        assert not await control.has_table(csv.name, "t")
+        assert not await control.delete_object(csv.name, "t")
     assert [call.call for call in plane.calls] == ["validate", "delete"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])
 async def test_partitions_are_deleted_where_the_name_alone_cannot_be(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, status: int
 ) -> None:
-    connector = connect("csv")
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    await csv.upload_async("t", old, options=MANY)
     plane.inject(Fault(call="delete", name="t", answer=Refusing(status), times=None))
-    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
     assert ids(plane, "t", "csv") == list(NEW)
 
 
 async def test_what_no_question_about_a_table_can_tell_is_an_error(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector]
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector
 ) -> None:
     plane.inject(Fault(call="validate", answer=PAGE))
     plane.inject(Fault(call="list", answer=Status(404)))
     with pytest.raises(kumo_async.ServiceError):
-        await connect("csv").has_table_async("nobody")
+        await csv.has_table_async("nobody")
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_refused_deletion_is_not_believed_where_partitions_are_not_known_by_name(
-    plane: LocalDataPlane,
-    connect: Callable[[str], kumo_async.FileUploadConnector],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="validate", name="*part_*", answer=Refusing(404), times=None))
     plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
     plane.inject(Fault(call="delete", name="*part_0001*", answer=Status(400), times=None))
     with pytest.raises(kumo_async.UploadError, match=r"must be deleted: t\.csv/part_0001\.csv"):
-        await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+        await csv.upload_async("t", old, options=MANY)
     assert plane.object_names("csv") == ["t.csv/part_0001.csv"]
 
 
@@ -162,38 +160,41 @@ class Objects:
 
 
 async def test_partitions_that_are_listed_and_refused_as_tables_are_there(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
 ) -> None:
-    connector = connect("csv")
     plane.inject(Fault(call="list", answer=Objects(plane), times=None))
     plane.inject(Fault(call="validate", name="*part_*", answer=Refusing(404), times=None))
     plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(502, after_effect=True)))
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=replace(MANY, max_attempts=1))
+    await csv.upload_async("t", old, options=replace(MANY, max_attempts=1))
     plane.inject(Fault(call="delete", name="t", answer=Refusing(422), times=None))
-    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
+async def test_partitions_that_are_listed_are_the_table_where_that_is_not_known_itself(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
+) -> None:
+    await csv.upload_async("t", old, options=MANY)
+    plane.inject(Fault(call="list", answer=Objects(plane), times=None))
+    plane.inject(Fault(call="validate", answer=Refusing(404), times=None))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
 
 
 async def test_partitions_that_are_denied_for_a_moment_are_deleted_in_the_end(
-    plane: LocalDataPlane,
-    connect: Callable[[str], kumo_async.FileUploadConnector],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kumo_async.upload.replace._LAST_PARTITION", 100)
-    connector = connect("csv")
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    await csv.upload_async("t", old, options=MANY)
     plane.inject(Fault(call="delete", answer=Status(404), times=2))
-    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
 
 
 async def test_partitions_that_are_all_refused_are_all_still_there(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
 ) -> None:
-    connector = connect("csv")
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    await csv.upload_async("t", old, options=MANY)
     before = plane.object_names("csv")
     plane.inject(Fault(call="delete", answer=Refusing(), times=None))
-    error = await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW)
+    error = await check_upload(plane, csv, new, FEWER, NEW)
     assert "is still there" in str(error)
     assert plane.object_names("csv") == before
     assert [found.state for found in await kumo_async.unfinished_uploads_async()] == ["sending"]
@@ -201,40 +202,34 @@ async def test_partitions_that_are_all_refused_are_all_still_there(
 
 @pytest.mark.parametrize("status", [403, 409])
 async def test_one_refusal_does_not_leave_half_of_the_old_table(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path, status: int
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, status: int
 ) -> None:
-    connector = connect("csv")
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+    await csv.upload_async("t", old, options=MANY)
     plane.inject(Fault(call="delete", name="t", answer=Status(404)))
     plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(status)))
-    assert await check_upload(plane, connector, write(tmp_path / "b.csv", NEW), FEWER, NEW) is None
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_one_refusal_does_not_leave_half_of_the_new_table(
-    plane: LocalDataPlane,
-    connect: Callable[[str], kumo_async.FileUploadConnector],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
     plane.inject(Fault(call="delete", name="*part_0001*", answer=Status(403)))
     with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):
-        await connect("csv").upload_async("t", write(tmp_path / "a.csv", OLD), options=MANY)
+        await csv.upload_async("t", old, options=MANY)
     assert plane.object_names("csv") == []
 
 
 async def test_a_table_that_is_gone_is_never_said_to_be_there(
-    plane: LocalDataPlane, connect: Callable[[str], kumo_async.FileUploadConnector], tmp_path: Path
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
 ) -> None:
-    connector = connect("csv")
-    await connector.upload_async("t", write(tmp_path / "a.csv", OLD))
+    await csv.upload_async("t", old)
     plane.inject(Fault(call="delete", answer=Status(502, after_effect=True)))
     plane.inject(Fault(call="delete", answer=PAGE))
     # That it is gone is seen once, and then no more.
     plane.inject(Fault(call="validate", answer=Status(403), skip=2))
-    path = write(tmp_path / "b.csv", NEW)
     with pytest.raises(kumo_async.ServiceError, match="may be gone"):
-        await connector.upload_async("t", path)
+        await csv.upload_async("t", new)
     assert plane.object_names("csv") == []
-    assert await check_upload(plane, connector, path, kumo_async.UploadOptions(), NEW) is None
+    assert await check_upload(plane, csv, new, kumo_async.UploadOptions(), NEW) is None

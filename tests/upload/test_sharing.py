@@ -86,6 +86,18 @@ async def test_the_last_place_is_kept_for_those_who_have_none() -> None:
     assert limit.held == 3
 
 
+async def test_the_place_that_was_kept_for_one_who_leaves_is_free() -> None:
+    limit = Limit()
+    limit.join("gone")
+    await limit.acquire(2, "mine")
+    async with anyio.create_task_group() as group:
+        group.start_soon(limit.acquire, 2, "mine")
+        await anyio.wait_all_tasks_blocked()
+        assert limit.held == 1
+        limit.leave("gone")
+    assert limit.held == 2
+
+
 async def test_a_place_is_given_up_for_those_with_fewer() -> None:
     limit, entered = Limit(), anyio.Event()
 

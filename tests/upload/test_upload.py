@@ -377,7 +377,12 @@ async def test_an_argument_of_a_wrong_type_is_one_clear_error_and_nothing_is_sen
         lambda: kumo_async.KumoClient("https://acme.example/api", 5),  # type: ignore[arg-type]
         lambda: kumo_async.KumoClient("https://acme.example/api", "k", group=5),  # type: ignore[arg-type]
         lambda: kumo_async.FileUploadConnector("csv", client="x"),  # type: ignore[arg-type]
+        lambda: kumo_async.KumoClient("https://acme.example/api", "k", ca_file=5),  # type: ignore[arg-type]
+        lambda: kumo_async.KumoClient("https://acme.example/api", "k", proxy=5),  # type: ignore[arg-type]
         lambda: kumo_async.UploadOptions(spool_dir=5),  # type: ignore[arg-type]
+        lambda: kumo_async.recover_uploads(5),  # type: ignore[arg-type]
+        lambda: kumo_async.recover_uploads(discard="no"),  # type: ignore[arg-type]
+        lambda: kumo_async.recover_uploads(client="x"),  # type: ignore[arg-type]
     ],
 )
 def test_so_is_one_of_what_is_made_before(make: Callable[[], object]) -> None:

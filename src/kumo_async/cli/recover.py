@@ -33,7 +33,9 @@ def recover(
     discard: Annotated[
         bool, typer.Option("--discard", help="Forget the uploads; delete what their commits have made visible.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Discard without asking. Needed where there is no terminal.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Finish uploads whose process died, or list those to resume.

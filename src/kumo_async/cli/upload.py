@@ -50,7 +50,7 @@ Name = Annotated[
 ]
 Type = Annotated[
     FileType | None,
-    typer.Option("--type", case_sensitive=False, help="Only if the name's ending says this type."),
+    typer.Option("--type", case_sensitive=False, help="Refuse a file whose name's ending says another type."),
 ]
 UploadAs = Annotated[
     Converted | None,

@@ -18,6 +18,7 @@ _RULES = [
     (r"csv=CsvOptions\(\.\.\.\)", "--delimiter, --quote, --escape or --encoding"),
     (r"CsvOptions\(column_names=\.\.\.\)", "--column-names"),
     (r"CsvOptions\(header=False\) needs column_names", "--no-header needs --column-names"),
+    (r"CsvOptions\.column_names must be a list of one name or more, each a str", "--column-names must name a column"),
     (r"CsvOptions\.column_names", "--column-names"),
     (r"CsvOptions\.header", "--no-header"),
     (r"CsvOptions\.(?!types|null_values)(\w+)", r"--\1"),

@@ -100,7 +100,7 @@ def check_table_name(name: str) -> None:
         >>> check_table_name("a/b")
         Traceback (most recent call last):
             ...
-        kumo_async.errors.ConfigurationError: Table name 'a/b' has '/' at position 1. Use only ASCII letters, ...
+        kumo_async.errors.ConfigurationError: Table name 'a/b' has '/' as character 2. Use only ASCII letters, ...
     """
     if not isinstance(name, str):
         raise ConfigurationError(f"A table name must be a str, not {type(name).__name__}. Pass a name such as 'users'.")
@@ -136,7 +136,7 @@ def _problem_of_table_name(name: str) -> str | None:
         shown = f"Table name {_shown(name)!r} has {len(name)} characters."
         return f"{shown} Use at most {MAX_TABLE_NAME}."
     if found := _ILLEGAL_IN_TABLE.search(name):
-        place = f"has {found.group()!r} at position {found.start()}"
+        place = f"has {found.group()!r} as character {found.start() + 1}"
         return f"Table name {name!r} {place}. Use only ASCII letters, digits, '_', '-' and '.'."
     if name[0] in ".-":
         return f"Table name {name!r} starts with {name[0]!r}. Start it with a letter, a digit or '_'."

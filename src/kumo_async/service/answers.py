@@ -237,10 +237,14 @@ def describe(seen: Seen) -> str:
     Example:
         >>> describe(Seen(status=403, code="AccessDenied", message="Access Denied"))
         '403 AccessDenied: Access Denied'
+        >>> describe(Seen(status=502, message="502 Bad Gateway"))
+        '502: Bad Gateway'
     """
     if seen.status is None:
         return seen.message
-    words = [seen.message] if seen.message else []
+    # Many servers begin their words with the status, which stands before them here anyway.
+    message = re.sub(rf"^{seen.status}\b[\s:]*", "", seen.message)
+    words = [message] if message else []
     if 300 <= seen.status < 400:
         words.append("a redirect, which is never followed")
     elif not seen.own and seen.status < 500:

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -160,13 +161,23 @@ class Authentication:
 async def _ask(provider: HeadersProvider) -> Headers:
     try:
         with anyio.fail_after(PROVIDER_SECONDS):
-            return _checked(await provider())
+            return _checked(await _called(provider))
     except KumoError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes our error
         failure = _what_and_where(error)
     # Raised out here: what a stranger raises may quote the token, or the URL that it came from.
     raise AuthenticationError(f"The headers provider failed with {failure}. It has to return a mapping of headers.")
+
+
+def _called(provider: HeadersProvider) -> Awaitable[Mapping[str, str]]:
+    given: object = provider()
+    if isawaitable(given):
+        return given
+    raise AuthenticationError(
+        f"The headers provider returned {type(given).__name__} at once, and has to be an async function. Define it "
+        f"with async def."
+    )
 
 
 def _what_and_where(error: Exception) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +51,11 @@ MAY_MEAN_NOT_THERE = frozenset({400, 404, 409, 410, 422})
 _CHECK_ENDPOINT = (
     f"Check {ENDPOINT_VARIABLE} (or url=), which looks like https://NAME.kumoai.cloud/api, and the proxy, if any."
 )
+
+_TITLE = re.compile(r"<title[^>]*>([^<]+)", re.IGNORECASE)
+
+#: Characters of a web page in which its title is looked for: a stranger's page must not cost time.
+_HEAD = 4096
 
 _COMPLETE = "connectors/utils/complete_file_upload"
 
@@ -259,9 +266,16 @@ def _refusal(status: int, text: str, path: str) -> Seen:
     except (ValueError, RecursionError):
         body = None
     own = isinstance(body, Mapping)
-    detail = body.get("detail", body) if isinstance(body, Mapping) else " ".join(text.split())
+    detail = body.get("detail", body) if isinstance(body, Mapping) else _page_words(text)
     words = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
     return Seen(status=status, message=unsigned(words)[:300], own=own, completes=path == _COMPLETE)
+
+
+def _page_words(text: str) -> str:
+    """Return what a text that is no JSON says: of a web page its title, where it has one."""
+    title = _TITLE.search(text, 0, _HEAD)
+    said = "" if title is None else unescape(title[1]).strip()
+    return " ".join((said or text).split())
 
 
 def _public(error: AnswerError, call: str, host: str) -> ServiceError:

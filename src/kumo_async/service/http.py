@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -123,7 +125,7 @@ def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
         case aiohttp.ClientProxyConnectionError():
             return Break.UNREACHED, f"no connection to the proxy on the way to {host}"
         case aiohttp.ClientConnectorError():
-            return Break.UNREACHED, f"no connection to {host}: {error.os_error.strerror or 'refused'}"
+            return Break.UNREACHED, f"no connection to {host}: {_reason(error.os_error)}"
         case aiohttp.ConnectionTimeoutError():
             return Break.UNREACHED, f"no connection to {host} in time"
         case asyncio.TimeoutError():
@@ -132,6 +134,12 @@ def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
             return Break.UNUSABLE, f"nothing can be sent to {host}: that is no usable address"
         case _:
             return Break.LOST, f"the connection to {host} broke ({type(error).__name__})"
+
+
+def _reason(error: OSError) -> str:
+    # The system's words, since asyncio's own are its call and the address.
+    number = error.errno or 0
+    return os.strerror(number) if number in errno.errorcode else error.strerror or "refused"
 
 
 def server_time(response: aiohttp.ClientResponse) -> float | None:

@@ -7,11 +7,11 @@ import os
 import ssl
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
+from ..checks import check_text, expanded
 from ..errors import ConfigurationError
 from .addresses import is_loopback
 from .authentication import Headers
@@ -62,6 +62,7 @@ def network_of(ca_file: str | os.PathLike[str] | None, proxy: str | None) -> Net
         >>> network_of(None, "http://me:secret@proxy.example:3128").proxy
         Proxy(url='http://proxy.example:3128', headers=<Headers Proxy-Authorization>)
     """
+    check_text("proxy", proxy)
     return Network(
         ca_file=None if ca_file is None else _check_ca_file(ca_file),
         proxy=_proxy(proxy, "proxy=") if proxy else None,
@@ -118,7 +119,9 @@ def proxy_for(network: Network, environment: Proxy | None, scheme: str, host: st
 
 
 def _check_ca_file(ca_file: str | os.PathLike[str]) -> str:
-    path = Path(ca_file).expanduser()
+    if not isinstance(ca_file, str | os.PathLike):
+        raise ConfigurationError(f"ca_file must be the path of a PEM file; got {type(ca_file).__name__}.")
+    path = expanded("ca_file", ca_file)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError as error:

@@ -104,7 +104,7 @@ def _begun(path: str, first: bytes, complete: bool, options: CsvOptions) -> Begi
     if not len(names.new) == len(old) == record.fields:
         raise SourceError(
             f"{path} has {record.fields:,} fields in its first record, and CsvOptions(column_names=...) names "
-            f"{len(names.new):,} columns.",
+            f"{len(names.new):,}.",
             path=path,
         )
     names = ColumnNames(old, names.new, names.warnings)

@@ -69,7 +69,7 @@ def local_path(given: str | os.PathLike[str]) -> Path:
         url = urlsplit(text)
     except (ValueError, RuntimeError) as error:
         reason = str(error).rstrip(".")
-        raise SourceError(f"The path cannot be understood: {reason}. Give it in full.", path=text) from error
+        raise SourceError(f"The path {text!r} cannot be understood: {reason}. Give it in full.", path=text) from error
     if url.scheme.lower() == "file" and url.netloc.lower() not in ("", "localhost"):
         raise SourceError(
             "What stands behind file:// names another machine. Write file:///, and the path in full.",

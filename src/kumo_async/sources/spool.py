@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import aiofiles.os
 
-from ..checks import directory
+from ..checks import expanded
 from ..errors import SourceError
 from .files import FileRange
 
@@ -73,7 +73,7 @@ class Spool:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, full: int) -> None:
-        self._folder = None if folder is None else directory("UploadOptions.spool_dir", folder)
+        self._folder = None if folder is None else expanded("UploadOptions.spool_dir", folder)
         self._full = full
         self._lock = threading.Lock()
         self._current: SpoolFile | None = None

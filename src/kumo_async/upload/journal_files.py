@@ -25,7 +25,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ..checks import directory
+from ..checks import expanded
 from .journal import Head, JournalError, JournalState, Phase
 from .journal_lines import decode, encode
 
@@ -140,7 +140,7 @@ def journal_folder(given: str | os.PathLike[str] | None) -> Path:
         OSError: If it cannot be used, or somebody else may write there.
     """
     default = platformdirs.user_state_path("kumo-async") / "uploads"
-    folder = default if given is None else directory("journal_dir", given)
+    folder = default if given is None else expanded("journal_dir", given)
     if given is None and not folder.is_absolute():
         raise OSError(errno.ENOENT, "there is no home directory", str(folder))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
