@@ -44,7 +44,7 @@ class ThreadGate:
     async def reached(self) -> None:
         assert await to_thread.run_sync(self._reached.wait, 30)
 
-    async def check_outlasts(self, task: asyncio.Task[Any]) -> None:
+    async def check_outlasts(self, task: asyncio.Task[Any]) -> asyncio.CancelledError:
         """Cancel a task whose thread is held, and see that it waits for the thread before it ends as cancelled."""
         await self.reached()
         await anyio.wait_all_tasks_blocked()
@@ -52,5 +52,6 @@ class ThreadGate:
         await anyio.wait_all_tasks_blocked()
         assert not task.done()
         self.open()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as caught:
             await task
+        return caught.value

@@ -23,12 +23,14 @@ __all__ = ["FORMATS", "check_cancelled", "check_upload", "ids", "write"]
 #: What an error says of an old table that could not be deleted whole.
 HALF_REMOVED = "some of its partitions may be gone"
 
+#: What it says of those that are left, unless asking for the table is what failed.
+KEPT = "These may still be there"
+
 #: What it says where the old table has gone: that none is there, what may be there, or that this is not known.
 GONE = (
     "No table of that name is there now",
     "No table 't' is there now",
     "These objects may be visible and must be deleted",
-    "may still take effect: look with has_table()",
     "whether it is still there is not known",
 )
 
@@ -141,6 +143,8 @@ def _check_failure(
     visible = now[1]
     if HALF_REMOVED in words:
         assert set(visible) <= set(before[1]), f"beside what is left of an old table: {visible}; {error}"
+        named = KEPT not in words or all(name in words for name in visible)
+        assert named, f"{visible} are left of an old table, and the error does not say so: {error}"
     elif visible:
         assert all(name in words for name in visible), f"{visible} are visible, and the error does not say so: {error}"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -27,7 +28,8 @@ async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], N
         on_cancel: Called at once when there is a cancellation, so that the work may hurry.
 
     Raises:
-        CancelledError: If there was a cancellation; its cause is the error that the work raised, if any.
+        CancelledError: If there was a cancellation; its cause is the error that the work raised, or else the one that
+            was on its way when this was called, if any: nobody else will hear of it.
         BaseException: Whatever the work raises.
 
     Example:
@@ -37,6 +39,7 @@ async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], N
         7
     """
     results: list[T] = []
+    on_its_way = sys.exception()
     failures: list[Exception] = []
     ended = anyio.Event()
 
@@ -64,11 +67,16 @@ async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], N
                 group.start_soon(shielded)
                 group.start_soon(watch)
     except anyio.get_cancelled_exc_class() as cancelled:
-        cancelled.__cause__ = failures[0] if failures else None
+        cancelled.__cause__ = failures[0] if failures else _failure(on_its_way)
         raise
     if failures:
         raise failures[0]
     return results[0]
+
+
+def _failure(error: BaseException | None) -> BaseException | None:
+    """Return what failed: an error itself, and of a cancellation its cause."""
+    return error if error is None or isinstance(error, Exception) else error.__cause__
 
 
 async def in_thread(work: Callable[..., T], *arguments: Any) -> T:

@@ -274,8 +274,8 @@ def _failure(transfer: Transfer, failures: Sequence[_Failure], left: list[str]) 
         state = _left(left)
     elif any(_may_come(failure) for failure in failures):
         state = (
-            "What had become visible was deleted again, but a request whose answer was lost may still take effect: "
-            "look with has_table() before you upload it again."
+            "No table of that name is there now, since what had become visible was deleted again; but a request whose "
+            "answer was lost may still take effect: look with has_table() before you upload it again."
         )
     else:
         state = "No table of that name is there now; upload it again."

@@ -45,6 +45,8 @@ class _Deletions:
         begun: Whether something of the table may be gone.
         last: The highest number of a partition that the service knew.
         denied: The numbers of those that it did not know.
+        tried: The highest number of a partition that was to be deleted.
+        kept: The names of the partitions that could not be deleted.
     """
 
     control: ControlPlane
@@ -53,6 +55,8 @@ class _Deletions:
     begun: bool = False
     last: int = 0
     denied: set[int] = field(default_factory=set)
+    tried: int = 0
+    kept: list[str] = field(default_factory=list)
 
     async def delete(self, name: str) -> bool:
         try:
@@ -113,8 +117,8 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
         if not (deletions.begun or deletions.open):
             raise _refused(table, _THERE, error) from error
         raise HalfRemovedError(
-            f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} Delete or "
-            f"upload it again.",
+            f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} "
+            f"{_kept(deletions, table, file_type)}Delete or upload it again.",
             table=table,
             status=error.status,
             code=error.code,
@@ -125,6 +129,13 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
         f"partitions may be gone. Delete it in Kumo, and try again.",
         table=table,
     )
+
+
+def _kept(deletions: _Deletions, table: str, file_type: str) -> str:
+    if not deletions.kept:
+        return ""
+    behind = partition_name(table, file_type, deletions.tried)
+    return f"These may still be there: {', '.join(deletions.kept)}, and any behind {behind}. "
 
 
 async def delete_if_there(control: ControlPlane, connector: str, name: str) -> bool:
@@ -218,6 +229,8 @@ async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, 
     failures = await _failing(deletions, table, file_type, numbers)
     if failures and deletions.begun:
         failures = await _failing(deletions, table, file_type, list(failures))
+    deletions.tried = max(deletions.tried, *numbers)
+    deletions.kept = [partition_name(table, file_type, number) for number in sorted(failures)]
     for failure in failures.values():
         raise failure
 
