@@ -57,7 +57,7 @@ def decide_columns(footer: Footer, *, allow_casts: bool = True) -> list[ColumnTy
     except ParquetError:
         empty = Footer.parse(without_row_groups(footer), footer.data_end)
         narrow, wide = _narrowed(empty)
-        broken = dict(_broken(empty, _elements(empty), range(len(empty.elements))))
+        broken = _broken(empty)
         if not (wide or broken):
             raise
     columns = [replace(each, must_fit=False) for each in _decided(_replaced(narrow, broken), allow_casts)]
@@ -97,8 +97,17 @@ def _narrowed(footer: Footer) -> tuple[Footer, dict[int, str]]:
     return Footer.parse(thrift.splice(footer.data, 0, len(footer.data), patches), footer.data_end), found
 
 
-def _broken(footer: Footer, elements: list[list[bytes]], columns: range) -> Iterator[tuple[int, str]]:
+def _broken(footer: Footer) -> dict[int, str]:
     """Find the columns whose Parquet type pyarrow cannot read, and give what it says of each."""
+    elements = _elements(footer)
+    try:
+        read_arrow_schema(_only(footer, elements, range(0)))
+    except ParquetError:
+        return {}  # it is not about any column
+    return dict(_broken_among(footer, elements, range(len(footer.elements))))
+
+
+def _broken_among(footer: Footer, elements: list[list[bytes]], columns: range) -> Iterator[tuple[int, str]]:
     try:
         read_arrow_schema(_only(footer, elements, columns))
     except ParquetError as error:
@@ -106,8 +115,8 @@ def _broken(footer: Footer, elements: list[list[bytes]], columns: range) -> Iter
             yield columns[0], f"unreadable ({error.__cause__})"
         else:
             middle = len(columns) // 2
-            yield from _broken(footer, elements, columns[:middle])
-            yield from _broken(footer, elements, columns[middle:])
+            yield from _broken_among(footer, elements, columns[:middle])
+            yield from _broken_among(footer, elements, columns[middle:])
 
 
 def _only(footer: Footer, elements: list[list[bytes]], columns: range) -> bytes:
