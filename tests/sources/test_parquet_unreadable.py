@@ -94,8 +94,9 @@ def test_a_schema_without_a_column_to_blame_is_refused_as_a_whole(columns: dict[
         decide_columns(load(source.replace(value, b"A" * len(value))))
 
 
-def test_no_column_is_blamed_for_the_root_of_the_schema() -> None:
-    source = write(pa.table({"a": [1], "b": [2]}), store_schema=False)
+@pytest.mark.parametrize("columns", [{"a": [1], "b": [2]}, {}], ids=["two columns", "none"])
+def test_no_column_is_blamed_for_the_root_of_the_schema(columns: dict[str, list[int]]) -> None:
+    source = write(pa.table(columns), store_schema=False)
     footer = load(source)
     root = thrift.structs(footer.data, footer.fields, SCHEMA, 3)[0]
     end = max(span[3] for span in root.values())
