@@ -272,6 +272,18 @@ def test_infinities_can_be_meant(tmp_path: Path) -> None:
     assert found.to_pydict() == {"a": [-float("inf"), float("inf"), None], "b": [float("inf"), 1, None]}
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_null_value_may_begin_with_the_escape(tmp_path: Path, quote: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a\tb\tc\n1\t\\N\tx\\\ty\n\\N\t2\t\\N\n3\t4\t\\Nn\n7\t\\N\t\\N")
+    found = converted(path, delimiter="\t", quote=quote, escape="\\", null_values=["\\N"])
+    assert found.to_pydict() == {
+        "a": [1, None, 3, 7],
+        "b": [None, 2, 4, None],
+        "c": ["x\ty", None, "Nn", None],
+    }
+
+
 def test_an_escape_behind_a_closing_quote_is_a_literal(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b'a,b\n"x"\\,"y\\""\n"x"\\y,"""\\\\"\n')

@@ -85,12 +85,25 @@ async def test_intervals_are_refused_as_durations_are(parquet: Connector, tmp_pa
     assert await refused(parquet, path) == [("wait", "interval")]
 
 
-def test_a_schema_without_a_column_to_blame_is_refused_as_a_whole() -> None:
-    source = write(pa.table({"a": [1]}))
+@pytest.mark.parametrize("columns", [{"a": [1], "b": [2]}, {}], ids=["two columns", "none"])
+def test_a_schema_without_a_column_to_blame_is_refused_as_a_whole(columns: dict[str, list[int]]) -> None:
+    source = write(pa.table(columns))
     (_, value), *_ = load(source).key_value_metadata
     assert value is not None
     with pytest.raises(ParquetError, match="pyarrow cannot read its schema"):
         decide_columns(load(source.replace(value, b"A" * len(value))))
+
+
+@pytest.mark.parametrize("columns", [{"a": [1], "b": [2]}, {}], ids=["two columns", "none"])
+def test_no_column_is_blamed_for_the_root_of_the_schema(columns: dict[str, list[int]]) -> None:
+    source = write(pa.table(columns), store_schema=False)
+    footer = load(source)
+    root = thrift.structs(footer.data, footer.fields, SCHEMA, 3)[0]
+    end = max(span[3] for span in root.values())
+    # A label that no group of fields may have.
+    patched = with_footer(source, [(end, end, b"\x15" + thrift.write_integer(DATE))])
+    with pytest.raises(ParquetError, match="pyarrow cannot read its schema"):
+        decide_columns(load(patched))
 
 
 def wide_schema() -> bytes:

@@ -4,7 +4,8 @@ pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but
 before it sees the text: it drops a byte order mark at the beginning of whatever it is given; it takes an escape
 directly behind a closing quote for one, where Python sees a literal; and it takes an empty last field without a newline
 behind it for a quoted one, which is never null, where the field before is quoted. It also reads numbers beyond a type
-of floating point as infinities, which is refused here.
+of floating point as infinities, which is refused here; and it takes escapes off before it looks for null values, so
+that it would never see the ``\N`` of databases.
 """
 
 from __future__ import annotations
@@ -105,9 +106,11 @@ class BlockReader:
         )
 
     def _evened(self, data: bytes) -> bytes:
-        quote, escape = self.dialect.quote, self.dialect.escape
-        if quote and escape and quote + escape in data:
-            data = doubled(data, self.dialect)
+        if escape := self.dialect.escape:
+            nulls = [value for value in map(str.encode, self.null_values) if value.startswith(escape)]
+            pairs = nulls if self.dialect.quote is None else [self.dialect.quote + escape, *nulls]
+            if any(pair in data for pair in pairs):
+                data = doubled(data, self.dialect, nulls)
         if data.endswith(self.dialect.delimiter):
             data += b"\n"
         return _BOM + data if data.startswith(_BOM) else data
@@ -130,29 +133,34 @@ def _refuse_overflow(values: Any, texts: Any) -> None:
         raise pa.ArrowInvalid(f"a number is too large for {values.type}")
 
 
-def doubled(data: bytes, dialect: CsvDialect) -> bytes:
-    r"""Double the escapes directly behind closing quotes, which makes literals of them for every reader.
+def doubled(data: bytes, dialect: CsvDialect, nulls: Sequence[bytes] = ()) -> bytes:
+    r"""Double the escapes that make nothing literal: those directly behind closing quotes, and those of null values.
 
     Args:
         data: Whole records.
-        dialect: How they are written, with a quote and an escape.
+        dialect: How they are written, with an escape.
+        nulls: Null values that begin with an escape, such as ``\N``, which a field is as a whole and without quotes.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
-        >>> print(doubled(rb'"a"\x,"\"b"', CsvDialect(escape=b"\\")).decode())
-        "a"\\x,"\"b"
+        >>> print(doubled(rb'"a"\x,"\"b",\N', CsvDialect(escape=b"\\"), [rb"\N"]).decode())
+        "a"\\x,"\"b",\\N
     """
     # A newline before the first record, so that each field has something before it that ends the one before.
-    return _up_to_plain_escape(dialect).sub(rb"\g<0>\g<plain>", b"\n" + data)[1:]
+    return _up_to_plain_escape(dialect, tuple(nulls)).sub(rb"\g<0>\g<plain>", b"\n" + data)[1:]
 
 
 @lru_cache(maxsize=8)
-def _up_to_plain_escape(dialect: CsvDialect) -> re.Pattern[bytes]:
-    """Match whole fields and parts of fields up to an escape directly behind a closing quote, or to the end."""
+def _up_to_plain_escape(dialect: CsvDialect, nulls: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Match whole fields and parts of fields up to an escape that makes nothing literal, or to the end."""
     names = {b"d": dialect.delimiter, b"q": dialect.quote or b"", b"e": dialect.escape or b""}
     byte = {name: re.escape(value) for name, value in names.items()}
-    quoted = rb"[%(d)b\r\n]%(q)b(?:[^%(q)b%(e)b]++|%(q)b%(q)b|%(e)b.?)*+" % byte
+    rests = b"|".join(re.escape(null[1:]) for null in nulls)
+    null = rb"%(e)b(?=(?:%(rests)b)(?:[%(d)b\r\n]|\Z))" % {**byte, b"rests": rests} if nulls else b"(?!)"
+    quoted = rb"[%(d)b\r\n]%(q)b(?:[^%(q)b%(e)b]++|%(q)b%(q)b|%(e)b.?)*+" % byte if dialect.quote else b"(?!)"
+    opening = byte[b"q"] or b"(?!)"
     # Possessive, and each text matches to its end, so that none takes more than linear time.
-    passed = rb"(?:%(quoted)b(?:%(q)b(?!%(e)b)|\Z)|[%(d)b\r\n](?!%(q)b)|%(e)b.?|[^%(e)b%(d)b\r\n]++)*+"
-    sought = rb"(?:%(quoted)b%(q)b(?P<plain>%(e)b)|\Z)"
-    return re.compile((passed + sought) % {b"quoted": quoted, **byte}, re.DOTALL)
+    passed = rb"(?:%(quoted)b(?:%(q)b(?!%(e)b)|\Z)|[%(d)b\r\n](?!%(opening)b|%(null)b)|%(e)b.?|[^%(e)b%(d)b\r\n]++)*+"
+    sought = rb"(?:(?:%(quoted)b%(q)b(?=%(e)b)|[%(d)b\r\n](?=%(null)b))(?P<plain>%(e)b)|\Z)"
+    parts = {b"quoted": quoted, b"opening": opening, b"null": null, **byte}
+    return re.compile((passed + sought) % parts, re.DOTALL)

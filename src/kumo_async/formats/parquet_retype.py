@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kumo_async.formats.thrift import Patch, Struct
 
-__all__ = ["arrow_schema", "count_elements", "retyped", "without_labels", "without_row_groups"]
+__all__ = ["arrow_schema", "count_elements", "read_arrow_schema", "retyped", "without_labels", "without_row_groups"]
 
 _CONVERTED, _LOGICAL = 6, 10
 
@@ -61,10 +61,15 @@ def arrow_schema(footer: Footer) -> Any:
     Raises:
         ParquetError: pyarrow cannot read it.
     """
+    return read_arrow_schema(without_row_groups(footer))
+
+
+def read_arrow_schema(data: bytes) -> Any:
+    """Do the same for the encoded bytes of a small footer."""
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_schema(io.BytesIO(MAGIC + with_tail(without_row_groups(footer))))
+        return pq.read_schema(io.BytesIO(MAGIC + with_tail(data)))
     except arrow_errors() as error:
         raise ParquetError(f"pyarrow cannot read its schema: {error}") from error
 

@@ -17,14 +17,20 @@ from kumo_async.formats import thrift
 from kumo_async.formats.arrow_schema import ARROW_KEY
 from kumo_async.formats.arrow_wide import with_narrow_integers
 from kumo_async.formats.parquet_footer import KEY_VALUES, MAX_KEY_VALUES, SCHEMA, Footer
-from kumo_async.formats.parquet_retype import arrow_schema, count_elements, without_labels, without_row_groups
+from kumo_async.formats.parquet_retype import (
+    arrow_schema,
+    count_elements,
+    read_arrow_schema,
+    without_labels,
+    without_row_groups,
+)
 from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError
 from kumo_async.formats.types import Action, ColumnType, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from kumo_async.formats.thrift import Patch, Struct
+    from kumo_async.formats.thrift import Patch
 
 __all__ = ["decide_columns"]
 
@@ -51,7 +57,7 @@ def decide_columns(footer: Footer, *, allow_casts: bool = True) -> list[ColumnTy
     except ParquetError:
         empty = Footer.parse(without_row_groups(footer), footer.data_end)
         narrow, wide = _narrowed(empty)
-        broken = dict(_broken(empty, range(len(empty.columns))))
+        broken = _broken(empty)
         if not (wide or broken):
             raise
     columns = [replace(each, must_fit=False) for each in _decided(_replaced(narrow, broken), allow_casts)]
@@ -86,30 +92,40 @@ def _narrowed(footer: Footer) -> tuple[Footer, dict[int, str]]:
         if key == ARROW_KEY and value is not None:
             with suppress(ValueError):
                 message, wide = with_narrow_integers(base64.b64decode(value, validate=True))
-                found |= {at: kind for at, kind in wide.items() if at < len(footer.columns)}
+                found |= {at: kind for at, kind in wide.items() if at < len(footer.elements)}
                 patches += thrift.changes(entry, {2: thrift.write_binary(base64.b64encode(message))})
-    return _patched(footer, patches), found
+    return Footer.parse(thrift.splice(footer.data, 0, len(footer.data), patches), footer.data_end), found
 
 
-def _broken(footer: Footer, columns: range) -> Iterator[tuple[int, str]]:
+def _broken(footer: Footer) -> dict[int, str]:
     """Find the columns whose Parquet type pyarrow cannot read, and give what it says of each."""
+    elements = _elements(footer)
     try:
-        arrow_schema(_only(footer, columns))
+        read_arrow_schema(_only(footer, elements, range(0)))
+    except ParquetError:
+        return {}  # it is not about any column
+    return dict(_broken_among(footer, elements, range(len(footer.elements))))
+
+
+def _broken_among(footer: Footer, elements: list[list[bytes]], columns: range) -> Iterator[tuple[int, str]]:
+    try:
+        read_arrow_schema(_only(footer, elements, columns))
     except ParquetError as error:
         if len(columns) == 1:
             yield columns[0], f"unreadable ({error.__cause__})"
         else:
             middle = len(columns) // 2
-            yield from _broken(footer, columns[:middle])
-            yield from _broken(footer, columns[middle:])
+            yield from _broken_among(footer, elements, columns[:middle])
+            yield from _broken_among(footer, elements, columns[middle:])
 
 
-def _only(footer: Footer, columns: range) -> Footer:
-    """Give a footer that has only some columns, and nothing besides."""
-    root, *each = _elements(footer)
-    top = thrift.spliced(footer.data, root[0], {_CHILDREN: thrift.write_integer(len(columns))})
-    kept = (_encoded(footer, elements) for elements in each[columns.start : columns.stop])
-    return _with_schema(footer, [top, *chain.from_iterable(kept)], {KEY_VALUES: None, _COLUMN_ORDERS: None})
+def _only(footer: Footer, elements: list[list[bytes]], columns: range) -> bytes:
+    """Encode a footer that has only some columns, and nothing besides."""
+    (top,), *each = elements
+    root, _ = thrift.scan(top)
+    top = thrift.spliced(top, root, {_CHILDREN: thrift.write_integer(len(columns))})
+    kept = chain.from_iterable(each[columns.start : columns.stop])
+    return _with_schema(footer, [top, *kept], {KEY_VALUES: None, _COLUMN_ORDERS: None})
 
 
 def _replaced(footer: Footer, broken: Collection[int]) -> Footer:
@@ -117,28 +133,20 @@ def _replaced(footer: Footer, broken: Collection[int]) -> Footer:
     if not broken:
         return footer
     root, *each = _elements(footer)
-    columns = (
-        [_BYTES + thrift.write_binary(column.name.encode()) + b"\0"] if at in broken else _encoded(footer, each[at])
-        for at, column in enumerate(footer.elements)
-    )
-    return _with_schema(footer, [*_encoded(footer, root), *chain.from_iterable(columns)], {_COLUMN_ORDERS: None})
+    for at in broken:
+        each[at] = [_BYTES + thrift.write_binary(footer.elements[at].name.encode()) + b"\0"]
+    data = _with_schema(footer, [*root, *chain.from_iterable(each)], {_COLUMN_ORDERS: None})
+    return Footer.parse(data, footer.data_end)
 
 
-def _elements(footer: Footer) -> list[list[Struct]]:
-    """Give the elements of the schema: the root's, and for each top-level column its own and those in it."""
+def _elements(footer: Footer) -> list[list[bytes]]:
+    """Give the encoded elements of the schema: the root's, and for each top-level column its own and those in it."""
     elements = iter(thrift.structs(footer.data, footer.fields, SCHEMA, MAX_ELEMENTS))
     counts = [1, *map(count_elements, footer.elements)]
-    return [list(islice(elements, count)) for count in counts]
+    return [[thrift.spliced(footer.data, each, {}) for each in islice(elements, count)] for count in counts]
 
 
-def _encoded(footer: Footer, elements: Iterable[Struct]) -> list[bytes]:
-    return [thrift.spliced(footer.data, element, {}) for element in elements]
-
-
-def _with_schema(footer: Footer, elements: list[bytes], others: Mapping[int, bytes | None]) -> Footer:
+def _with_schema(footer: Footer, elements: list[bytes], others: Mapping[int, bytes | None]) -> bytes:
     schema = thrift.write_list(thrift.STRUCT, elements)
-    return _patched(footer, thrift.changes(footer.fields, {SCHEMA: schema, **others}))
-
-
-def _patched(footer: Footer, patches: Iterable[Patch]) -> Footer:
-    return Footer.parse(thrift.splice(footer.data, 0, len(footer.data), patches), footer.data_end)
+    patches = thrift.changes(footer.fields, {SCHEMA: schema, **others})
+    return thrift.splice(footer.data, 0, len(footer.data), patches)
