@@ -16,6 +16,12 @@ class DeathError(Exception):
     """Stands for the end of a process."""
 
 
+def _release(journal: Journal) -> None:
+    """The dead tidy nothing up; only their locks go."""
+    if journal._file is not None:
+        journal._file.close()
+
+
 @contextmanager
 def dying_after(records: int) -> Iterator[None]:
     """End whatever runs in the block with a DeathError once so many records were appended."""
@@ -28,14 +34,26 @@ def dying_after(records: int) -> Iterator[None]:
         if count == records:
             raise DeathError
 
-    def release(journal: Journal) -> None:  # the dead tidy nothing up; only their locks go
-        if journal._file is not None:
-            journal._file.close()
-
     with pytest.MonkeyPatch.context() as patch, pytest.raises(DeathError):  # noqa: PT012
         patch.setattr(LockedFile, "append", counted)
-        patch.setattr(Journal, "close", release)
+        patch.setattr(Journal, "close", _release)
         yield
+
+
+@contextmanager
+def dying_unnoted(journals: Path) -> Iterator[None]:
+    """End the upload in the block with a DeathError once all is visible, and before it notes that anything is."""
+
+    async def die(journal: Journal) -> None:
+        raise DeathError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(DeathError):  # noqa: PT012
+        patch.setattr(Journal, "finish", die)
+        patch.setattr(Journal, "close", _release)
+        yield
+    journal = only_journal(journals)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b'"completed"' not in line))
 
 
 def only_journal(journals: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -110,13 +110,14 @@ async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None
     await make_visible(transfer, journal, doubtful=doubtful)
 
 
-async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool) -> None:
+async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool, taken_over: bool = False) -> None:
     """Complete every object that is not yet, or take all back.
 
     Args:
         transfer: The table's, bounded as by `in_one_burst`.
         journal: What was done so far.
         doubtful: Whether a deletion of the old table may take effect late.
+        taken_over: Whether a process that died may have completed objects, and not have lived to note it.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
@@ -128,30 +129,44 @@ async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool) 
     failures = await _complete_all(transfer, journal, [r for r in pending if r.name in journal.resumed])
     if not failures:
         failures = await _complete_all(transfer, journal, [r for r in pending if r.name not in journal.resumed])
-    if doubtful and not failures:
-        failures = await _hit(transfer, journal)
+    if (doubtful or taken_over) and not failures:
+        failures = await _hit(transfer, journal, taken_over)
     if not failures:
         await journal.finish()
         return
     # A single object that was completed is no failure, so that none is missing here.
-    void = {*state.completed, *(failure.name for failure in failures if not failure.open)}
-    await journal.note(Undoing(void=tuple(sorted(void))), sync=True)
+    tried = state.names if taken_over else [*state.completed, *(failure.name for failure in failures)]
+    await journal.note(_undoing(tried), sync=True)
     left = await _take_back(transfer, journal)
     if left or not all(failure.forgotten for failure in failures):
         raise _failure(transfer, failures, left) from failures[0].error
     raise ForgottenError(f"{failures[0].name}: {failures[0].error}")
 
 
-async def _hit(transfer: Transfer, journal: Journal) -> list[_Failure]:
+def _undoing(tried: Iterable[str]) -> Undoing:
+    """Return the record that a commit is taken back: what may have been completed must be sent anew.
+
+    Its object is about to be deleted, and S3 answers a second completion as if that of the first were still there:
+    https://github.com/minio/minio/issues/13318
+    """
+    return Undoing(void=tuple(sorted(tried)))
+
+
+async def _hit(transfer: Transfer, journal: Journal, taken_over: bool) -> list[_Failure]:
     """Return what is already gone again of what was made visible; nothing where the service does not tell."""
     control, connector = transfer.session.control, transfer.connector
+    why = (
+        "it was deleted after the process that died had completed it."
+        if taken_over
+        else ("a deletion of the old table, whose answer was lost, took effect late and hit it.")
+    )
     try:
         there = {name: await control.has_table(connector, name) for name in journal.state.names}
         if any(there.values()) or not await control.has_table(connector, transfer.table):
-            late = ServiceError("a deletion of the old table, whose answer was lost, took effect late and hit it.")
-            return [_Failure(name, late) for name, shown in there.items() if not shown]
+            gone = [name for name, shown in there.items() if not shown]
+            return [_Failure(name, ServiceError(why), forgotten=taken_over) for name in gone]
     except ServiceError as error:
-        logger.warning("Table %r: whether a late deletion has hit it is not known: %s", transfer.table, error)
+        logger.warning("Table %r: whether a deletion has hit it is not known: %s", transfer.table, error)
     return []
 
 
@@ -220,7 +235,7 @@ async def undo(transfer: Transfer, journal: Journal) -> None:
         UploadError: If some of it may still be visible.
     """
     if journal.state.phase is Phase.CLEARED:
-        await journal.note(Undoing(void=tuple(sorted(journal.state.completed))), sync=True)
+        await journal.note(_undoing(journal.state.names), sync=True)
     if left := await _take_back(transfer, journal):
         raise UploadError(f"Table {transfer.table!r} is there in part. {_left(left)}", table=transfer.table)
 

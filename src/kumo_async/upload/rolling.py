@@ -51,7 +51,7 @@ async def _roll_forward(transfer: Transfer, journal: Journal) -> Outcome:
         await journal.finish()
         return Outcome.SUPERSEDED
     try:
-        await make_visible(transfer, journal, doubtful=doubtful)
+        await make_visible(transfer, journal, doubtful=doubtful, taken_over=phase is Phase.CLEARED)
     except ForgottenError:
         return Outcome.TAKEN_BACK
     return Outcome.FINISHED
