@@ -204,6 +204,17 @@ async def test_one_deletion_whose_answer_was_lost_does_not_leave_half_of_the_old
     assert await check_upload(plane, csv, new, FEWER, NEW) is None
 
 
+async def test_a_commit_that_has_removed_half_of_the_old_table_stays_begun(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
+) -> None:
+    await csv.upload_async("t", old, options=MANY)
+    plane.inject(Fault(call="delete", name="t", answer=Status(404)))
+    plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(403), times=2))
+    assert "some of its partitions may be gone" in str(await check_upload(plane, csv, new, FEWER, NEW))
+    assert [found.state for found in await kumo_async.unfinished_uploads_async()] == ["committing"]
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
 @pytest.mark.parametrize("status", [None, 400, 403, 404, 408, 409, 429, 500, 503])
 def test_which_answers_leave_open_what_was_done(status: int | None) -> None:
     assert is_lost(kumo_async.ServiceError("No.", status=status)) is (status in (None, 408, 500, 503))

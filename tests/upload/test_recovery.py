@@ -268,6 +268,7 @@ async def test_half_a_table_is_not_taken_for_anothers_by_a_service_that_knows_no
 
 
 @pytest.mark.parametrize("later", [ONE, THREE], ids=["one object", "the same shape"])
+@pytest.mark.parametrize("again", [False, True], ids=["recover", "same call"])
 async def test_of_two_commits_that_died_the_later_counts(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -277,6 +278,7 @@ async def test_of_two_commits_that_died_the_later_counts(
     write_parquet: WritesParquet,
     monkeypatch: pytest.MonkeyPatch,
     later: kumo_async.UploadOptions,
+    again: bool,
 ) -> None:
     monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     other = write_parquet(numbers.slice(5), "other.parquet", row_group_size=20_000)
@@ -287,8 +289,11 @@ async def test_of_two_commits_that_died_the_later_counts(
     with dying_after(3 if later is ONE else 5):
         await parquet.upload_async("numbers", other, options=later)
     assert len(list(journals.glob("*.journal"))) == 2
-    found = await kumo_async.recover_uploads_async(client=parquet.client)
-    assert sorted(str(each.outcome) for each in found) == ["finished", "superseded"]
+    if again:
+        await parquet.upload_async("numbers", other, options=later)
+    else:
+        found = await kumo_async.recover_uploads_async(client=parquet.client)
+        assert sorted(str(each.outcome) for each in found) == ["finished", "superseded"]
     assert content(plane).equals(numbers.slice(5))
     assert plane.object_names("parquet") == (["numbers"] if later is ONE else [FIRST, SECOND, THIRD])
     assert list(journals.iterdir()) == []
