@@ -337,21 +337,23 @@ async def test_a_commit_waits_for_that_of_another_process(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = anyio.Event()
-
+    asked, waits = anyio.Event(), list[bool]()
     held = lock(journal_folder(journals), table_key(plane.endpoint, "parquet_upload_connector", "numbers"))
     assert held is not None
     loop = asyncio.get_running_loop()
 
     def asking(folder: Path, key: str) -> LockedFile | None:
+        file = lock(folder, key)
+        waits.append(file is None)
         loop.call_soon_threadsafe(asked.set)
-        return lock(folder, key)
+        return file
 
     monkeypatch.setattr("kumo_async.upload.journaling.lock", asking)
     # Wherever its own journals are, so that two commits of one table are never under way on one machine.
     options = replace(THREE, journal_dir=tmp_path / "elsewhere" if elsewhere else None)
     task = asyncio.create_task(parquet.upload_async("numbers", path, options=options))
     await asked.wait()
+    assert waits[0]
     assert not {"complete", "delete"} & {call.call for call in plane.calls}
     if cancelled:
         task.cancel()
