@@ -187,28 +187,26 @@ class Refused:
         return await Status(400).give(exchange)
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_burst_may_take_longer_than_its_bound_while_it_moves(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
     path: Path,
     clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="complete", answer=Stall(Passing(clock, 10)), times=None))
     report = await parquet.upload_async("numbers", path, options=replace(MANY, commit_timeout=60))
     assert clock.passed > 60
     assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_taking_back_has_time_of_its_own(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
     path: Path,
     clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="complete", name=THIRD, answer=Refused(Passing(clock, 40))))
     plane.inject(Fault(call="delete", answer=Stall(Passing(clock, 40))))
     with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):

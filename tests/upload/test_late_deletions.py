@@ -52,10 +52,10 @@ class ThenLate:
 
 
 @pytest.mark.parametrize("partitioned", [True, False], ids=["partitions", "one object"])
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_deletion_that_takes_effect_late_does_not_pass_for_an_upload(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, partitioned: bool
+    tmp_path: Path, path: Path, partitioned: bool
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     options = MANY if partitioned else kumo_async.UploadOptions()
     late = Late()
     async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:

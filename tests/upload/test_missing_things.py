@@ -55,12 +55,6 @@ async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Complete and delete objects in their order."""
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
-
-
-@pytest.fixture
 def old(tmp_path: Path) -> Path:
     return write(tmp_path / "old.csv", OLD)
 
