@@ -109,6 +109,12 @@ def write_parquet(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commits complete and delete objects in their order."""
+    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
+
+
+@pytest.fixture
 def cut_small() -> kumo_async.UploadOptions:
     """Options that cut every file into partitions of 256 KiB."""
     return kumo_async.UploadOptions(partition_threshold=0, partition_size=256 * 1024)

@@ -39,6 +39,14 @@ def test_follows_the_events_of_an_upload() -> None:
     assert _task(progress).fields["state"] == "failed"
 
 
+def test_what_is_resumed_counts_as_sent() -> None:
+    progress = Progress(disable=True)
+    observer = UploadProgress(progress)
+    observer.on_event(kumo_async.UploadStarted(table="t", plan=_plan(100)))
+    observer.on_event(kumo_async.PartitionResumed(table="t", partition="t", size=60, rows=1))
+    assert (_task(progress).completed, _task(progress).fields["state"]) == (60, "1 partition stored")
+
+
 def test_a_failure_before_the_start_is_no_news() -> None:
     progress = Progress(disable=True)
     UploadProgress(progress).on_event(kumo_async.UploadFailed(table="t", error=ValueError()))

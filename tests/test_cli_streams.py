@@ -72,6 +72,15 @@ def test_other_commands_need_none_either(shell: Path) -> None:
     assert tables() == []
 
 
+def test_what_a_stream_cannot_hold_is_an_escape(shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shell / "orders.csv").write_text("id,name\n1,Zoë\n")
+    connector().upload("orders", "orders.csv")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = run("head orders")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"Zo\xeb" in done.stdout
+
+
 def test_a_closed_stream_gets_nothing_else(shell: Path) -> None:
     code = (
         "from kumo_async.cli.output import ensure_streams as e; e(); import os; f = open('x', 'wb'); print(f.fileno())"

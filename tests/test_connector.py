@@ -155,6 +155,17 @@ async def test_a_source_table(csv: kumo_async.FileUploadConnector, orders: Path)
         await table.head_async()
 
 
+async def test_a_refusal_to_show_a_table_does_not_say_that_there_is_none(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path
+) -> None:
+    await csv.upload_async("orders", orders)
+    plane.inject(Fault(call="table_data", answer=Status(403)))
+    table = await csv.table_async("orders")
+    with pytest.raises(kumo_async.ServiceError) as caught:
+        await table.head_async()
+    assert caught.value.status == 403
+
+
 def test_a_connector_is_not_a_sequence() -> None:
     with pytest.raises(TypeError):
         iter(kumo_async.FileUploadConnector("csv"))  # type: ignore[call-overload]

@@ -59,11 +59,12 @@ class CsvOptions:
         delimiter: The character between two fields, any of ASCII but newlines and NUL. Default None: detected among
             ``,`` ``;`` tab and ``|``.
         quote: The character around a field that holds delimiters or newlines, doubled where it is meant itself; ``""``
-            where the file knows no quoting and every quote is a plain character. Default None: detected, ``"`` or
-            ``'``.
+            where the file knows no quoting and every quote is a plain character. Default None: detected, ``"``, ``'``
+            or none; ``docs/csv.md`` says when.
         escape: The character that makes the next one literal, such as a backslash; ``""`` where there is none, as in
-            RFC 4180. Default None: a backslash where quotes within quoted fields stand behind one, so that the file
-            would be broken without; otherwise none, since a backslash in the data says nothing about its meaning.
+            RFC 4180. Default None: a backslash where all records are alike with it, and it stands before quotes within
+            quoted fields, or nowhere but before quotes, delimiters and newlines; otherwise none, since a backslash in
+            the data says nothing about its meaning.
         encoding: Name of the Python codec that the file is written in, such as ``"cp1252"`` or ``"utf-16"``; it is
             converted to UTF-8 on the way, through temporary files. Default None: UTF-8, and the file's own bytes are
             sent. Never guessed: a wrong guess would change names and values without a word.

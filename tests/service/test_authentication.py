@@ -245,7 +245,7 @@ async def test_snowflakes_token_is_read_again_when_it_has_expired(plane: LocalDa
         client = kumo_async.KumoClient(front.endpoint, headers=kumo_async.snowflake_headers(file))
         connector = kumo_async.FileUploadConnector("csv", client=client)
         await connector.table_names_async()
-        file.write_text("two")
+        file.write_text('"two"')
         good = 'Snowflake Token="two"'
         await connector.table_names_async()
         assert len(front.control) == 3

@@ -42,6 +42,8 @@ def test_complete_is_the_official_request() -> None:
         source_table_name="t", connector_id="c", temp_upload_path="p", upload_id="u", parts_metadata=parts
     )
     same(json.loads(json.dumps(ours.to_json())), CompleteFileUploadRequest)
+    # The service would read the whole object, in the middle of a burst.
+    assert ours.to_json()["validate_data"] is False
 
 
 def test_table_requests_are_the_official_ones() -> None:

@@ -107,13 +107,12 @@ async def test_a_deletion_that_is_cancelled_is_finished_first(
     assert plane.object_names("parquet") == []
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_after_a_refusal_no_more_objects_are_made_visible(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
     path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
     with pytest.raises(kumo_async.UploadError):
         await parquet.upload_async("numbers", path, options=MANY)

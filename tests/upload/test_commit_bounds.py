@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -98,6 +98,16 @@ async def test_a_complete_that_is_never_answered_is_given_up_and_the_rest_taken_
     assert await parquet.has_table_async("numbers") is False
 
 
+async def test_a_complete_that_has_taken_effect_and_is_never_answered_is_asked_about(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, bursts: list[Ending]
+) -> None:
+    gate = Gate()
+    plane.inject(Fault(call="complete", name=THIRD, answer=Stall(gate, after_effect=True)))
+    async with ending(bursts, gate.came):
+        report = await parquet.upload_async("numbers", path, options=MANY)
+    assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
+
+
 async def test_a_long_wait_that_the_service_asks_for_is_not_kept_in_a_commit(
     plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, bursts: list[Ending]
 ) -> None:
@@ -142,23 +152,66 @@ async def test_an_old_table_whose_deletion_is_never_answered_stays(
     assert plane.object_names("parquet") == before
 
 
+class Clock:
+    """The event loop's, which can be set forward."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed, self._time = 0.0, loop.time
+        monkeypatch.setattr(loop, "time", lambda: self._time() + self.passed)
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(asyncio.get_running_loop(), monkeypatch)
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What takes some seconds, at once."""
+
+    clock: Clock
+    seconds: float
+
+    async def wait(self) -> None:
+        self.clock.passed += self.seconds
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A refusal that takes its time."""
+
+    passing: Passing
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        await self.passing.wait()
+        return await Status(400).give(exchange)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_burst_may_take_longer_than_its_bound_while_it_moves(
-    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path, monkeypatch: pytest.MonkeyPatch
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    clock: Clock,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
-    loop = asyncio.get_running_loop()
-    clock, passed = loop.time, 0.0
-    monkeypatch.setattr(loop, "time", lambda: clock() + passed)
-
-    class Slow:
-        async def wait(self) -> None:
-            nonlocal passed
-            passed += 10
-
-    plane.inject(Fault(call="complete", answer=Stall(Slow()), times=None))
+    plane.inject(Fault(call="complete", answer=Stall(Passing(clock, 10)), times=None))
     report = await parquet.upload_async("numbers", path, options=replace(MANY, commit_timeout=60))
-    assert passed > 60
+    assert clock.passed > 60
     assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_taking_back_has_time_of_its_own(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    clock: Clock,
+) -> None:
+    plane.inject(Fault(call="complete", name=THIRD, answer=Refused(Passing(clock, 40))))
+    plane.inject(Fault(call="delete", answer=Stall(Passing(clock, 40))))
+    with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):
+        await parquet.upload_async("numbers", path, options=replace(MANY, commit_timeout=60))
+    assert plane.object_names("parquet") == []
 
 
 @pytest.mark.parametrize("way", ["task", "timeout", "scope"])
@@ -282,53 +335,3 @@ async def test_a_cancellation_while_all_is_sent_again_says_that_no_table_is_ther
     assert "No table 'numbers' is there now" in str(caught.value.__cause__)
     assert "sending them again was cancelled" in caplog.text
     assert logging.getLogger("kumo_async").name in {record.name for record in caplog.records}
-
-
-@dataclass
-class Late:
-    """A deletion whose answer is lost, and which takes effect only when the last object has been made visible."""
-
-    visible: anyio.Event = field(default_factory=anyio.Event)
-    done: anyio.Event = field(default_factory=anyio.Event)
-
-    async def give(self, exchange: Exchange) -> web.Response:
-        assert exchange.request.transport is not None
-        exchange.request.transport.abort()
-        await self.visible.wait()
-        response = await exchange.effect()
-        self.done.set()
-        return response
-
-
-@dataclass
-class ThenLate:
-    """A completion that a late deletion follows at once."""
-
-    late: Late
-
-    async def give(self, exchange: Exchange) -> web.Response:
-        response = await exchange.effect()
-        self.late.visible.set()
-        await self.late.done.wait()
-        return response
-
-
-@pytest.mark.parametrize("partitioned", [True, False], ids=["partitions", "one object"])
-async def test_a_deletion_that_takes_effect_late_does_not_pass_for_an_upload(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, partitioned: bool
-) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
-    options = MANY if partitioned else kumo_async.UploadOptions()
-    late = Late()
-    async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:
-        client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
-        connector = kumo_async.FileUploadConnector("parquet", client=client)
-        old = await connector.upload_async("numbers", path, options=options)
-        names = [partition.name for partition in old.partitions]
-        plane.inject(Fault(call="delete", name=names[0], answer=late))
-        plane.inject(Fault(call="complete", name=names[-1], answer=ThenLate(late)))
-        with pytest.raises(kumo_async.UploadError, match=r"took effect late.*look with has_table"):
-            await connector.upload_async("numbers", path, options=options)
-        assert plane.object_names("parquet") == []
-        report = await connector.upload_async("numbers", path, options=options)
-        assert plane.object_names("parquet") == [partition.name for partition in report.partitions]

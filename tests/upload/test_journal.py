@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kumo_async
 from kumo_async.service.messages import PartMetadata
+from kumo_async.sources.files import SourceFile
 from kumo_async.upload.journal import (
     Begun,
     Cleared,
@@ -28,6 +31,7 @@ from kumo_async.upload.journal import (
 )
 from kumo_async.upload.journal_files import LockedFile, claim, interrupted, journal_folder, lock, survey
 from kumo_async.upload.journal_lines import FORMAT, decode, encode
+from kumo_async.upload.journaling import head_of
 from kumo_async.upload.transfer import Receipt
 
 HEAD = Head(
@@ -98,6 +102,27 @@ def test_a_history() -> None:
     assert [receipt.name for receipt in replayed(4).receipts] == NAMES
     assert replayed(6).completed == {NAMES[1]}
     assert list(replayed(8).stored) == [NAMES[0]]
+
+
+@pytest.mark.parametrize("count", [3, 5, 6])
+def test_only_what_has_begun_is_undone(count: int) -> None:
+    with pytest.raises(JournalError):
+        replayed(count).apply(Undone())
+
+
+async def test_uploads_are_the_same_where_the_same_bytes_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("id,amount\n1,2\n")
+    plan = kumo_async.UploadPlan(
+        table="orders", file_type="csv", path="orders.csv", size=3, columns=(), partition_size=None, rows=None
+    )
+    async with await SourceFile.open(tmp_path / "orders.csv") as file:
+
+        def head(**options: Any) -> Head:
+            return head_of(HEAD.endpoint, plan, file, kumo_async.UploadOptions(**options))
+
+        assert head(max_attempts=1, max_concurrent_parts=1, part_size=5 * 1024**2) == head()
+        others = [head(csv=kumo_async.CsvOptions(quote="'")), head(on_unsupported="error"), head(convert="parquet")]
+        assert head() not in others
 
 
 @given(st.integers(0, len(b"".join(LINES))))

@@ -11,6 +11,8 @@ from aiohttp import web
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, LocalDataPlane, Status
+from kumo_async.service.control import DEFAULT_ATTEMPTS
+from kumo_async.upload.replace import is_lost
 from one_of_two import check_upload, ids, write
 
 MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=30_000, max_attempts=2)
@@ -50,12 +52,6 @@ async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """A plane whose deletion of a table's name covers its partitions, or does not."""
     async with LocalDataPlane(tmp_path / "plane", delete_removes_partitions=request.param) as plane:
         yield plane
-
-
-@pytest.fixture
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Complete and delete objects in their order."""
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
 
 
 @pytest.fixture
@@ -177,6 +173,45 @@ async def test_partitions_that_are_listed_are_the_table_where_that_is_not_known_
     plane.inject(Fault(call="list", answer=Objects(plane), times=None))
     plane.inject(Fault(call="validate", answer=Refusing(404), times=None))
     assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
+async def test_partitions_behind_a_gap_are_found_where_they_are_listed(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
+) -> None:
+    await csv.upload_async("t", old, options=MANY)
+    async with csv.client.connected() as connection:
+        assert await connection.session.control.delete_object(csv.name, "t.csv/part_0001.csv")
+    plane.inject(Fault(call="list", answer=Objects(plane), times=None))
+    plane.inject(Fault(call="delete", name="t", answer=Refusing(422), times=None))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
+async def test_one_deletion_whose_answer_was_lost_does_not_leave_half_of_the_old_table(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
+) -> None:
+    report = await csv.upload_async("t", old, options=MANY)
+    lost = Status(502, headers={"Retry-After": "0"}, after_effect=True)
+    plane.inject(Fault(call="delete", name="t", answer=Status(404)))
+    plane.inject(Fault(call="delete", name="*part_0001*", answer=lost, times=DEFAULT_ATTEMPTS))
+    for partition in report.partitions[1:]:
+        plane.inject(Fault(call="delete", name=partition.name, answer=Status(403)))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
+async def test_a_commit_that_has_removed_half_of_the_old_table_stays_begun(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path
+) -> None:
+    await csv.upload_async("t", old, options=MANY)
+    plane.inject(Fault(call="delete", name="t", answer=Status(404)))
+    plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(403), times=2))
+    assert "some of its partitions may be gone" in str(await check_upload(plane, csv, new, FEWER, NEW))
+    assert [found.state for found in await kumo_async.unfinished_uploads_async()] == ["committing"]
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
+@pytest.mark.parametrize("status", [None, 400, 403, 404, 408, 409, 429, 500, 503])
+def test_which_answers_leave_open_what_was_done(status: int | None) -> None:
+    assert is_lost(kumo_async.ServiceError("No.", status=status)) is (status in (None, 408, 500, 503))
 
 
 async def test_partitions_that_are_denied_for_a_moment_are_deleted_in_the_end(

@@ -39,6 +39,7 @@ def content(plane: LocalDataPlane, name: str = "numbers") -> pa.Table:
 
 @pytest.mark.parametrize("finish", ["same call", "recover", "discard"])
 @pytest.mark.parametrize("record", [8, 9], ids=["undoing", "undone"])
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_death_while_a_commit_is_taken_back(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -47,10 +48,8 @@ async def test_a_death_while_a_commit_is_taken_back(
     journals: Path,
     record: int,
     finish: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The third is refused once the others are visible, which is after seven records.
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
     with dying_after(record):
         await parquet.upload_async("numbers", path, options=THREE)
@@ -68,6 +67,7 @@ async def test_a_death_while_a_commit_is_taken_back(
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_refusal_to_complete_twice_does_not_take_a_whole_table_back(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -75,9 +75,7 @@ async def test_a_refusal_to_complete_twice_does_not_take_a_whole_table_back(
     numbers: pa.Table,
     journals: Path,
     status: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     with dying_after(8):
         await parquet.upload_async("numbers", path, options=THREE)
     assert plane.object_names("parquet") == [FIRST, SECOND, THIRD]
@@ -195,6 +193,7 @@ async def test_a_table_that_others_have_replaced_since_is_not_mixed(
     [(False, 5), (False, 7), (False, 8), (True, 3)],
     ids=["cleared", "completed", "undoing", "one object"],
 )
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_a_larger_table_that_others_have_written_since_stays_whole(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -202,12 +201,10 @@ async def test_a_larger_table_that_others_have_written_since_stays_whole(
     numbers: pa.Table,
     tmp_path: Path,
     write_parquet: WritesParquet,
-    monkeypatch: pytest.MonkeyPatch,
     finish: str,
     single: bool,
     record: int,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     if record == 8:
         plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
     options = replace(THREE, partition_threshold=10**9) if single else THREE
@@ -235,6 +232,7 @@ class Unknown:
 
 
 @pytest.mark.parametrize("finish", ["recover", "discard", "same call", "delete"])
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_half_a_table_is_not_taken_for_anothers_by_a_service_that_knows_no_partitions(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -242,9 +240,7 @@ async def test_half_a_table_is_not_taken_for_anothers_by_a_service_that_knows_no
     numbers: pa.Table,
     journals: Path,
     finish: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     plane.inject(Fault(call="validate", name="*part_*", answer=Unknown(), times=None))
     with dying_after(7):
         await parquet.upload_async("numbers", path, options=THREE)
@@ -268,6 +264,8 @@ async def test_half_a_table_is_not_taken_for_anothers_by_a_service_that_knows_no
 
 
 @pytest.mark.parametrize("later", [ONE, THREE], ids=["one object", "the same shape"])
+@pytest.mark.parametrize("again", [False, True], ids=["recover", "same call"])
+@pytest.mark.usefixtures("one_at_a_time")
 async def test_of_two_commits_that_died_the_later_counts(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,
@@ -275,10 +273,9 @@ async def test_of_two_commits_that_died_the_later_counts(
     numbers: pa.Table,
     journals: Path,
     write_parquet: WritesParquet,
-    monkeypatch: pytest.MonkeyPatch,
     later: kumo_async.UploadOptions,
+    again: bool,
 ) -> None:
-    monkeypatch.setattr("kumo_async.upload.commit._BURST", 1)
     other = write_parquet(numbers.slice(5), "other.parquet", row_group_size=20_000)
     with dying_after(7):
         await parquet.upload_async("numbers", path, options=THREE)
@@ -287,8 +284,11 @@ async def test_of_two_commits_that_died_the_later_counts(
     with dying_after(3 if later is ONE else 5):
         await parquet.upload_async("numbers", other, options=later)
     assert len(list(journals.glob("*.journal"))) == 2
-    found = await kumo_async.recover_uploads_async(client=parquet.client)
-    assert sorted(str(each.outcome) for each in found) == ["finished", "superseded"]
+    if again:
+        await parquet.upload_async("numbers", other, options=later)
+    else:
+        found = await kumo_async.recover_uploads_async(client=parquet.client)
+        assert sorted(str(each.outcome) for each in found) == ["finished", "superseded"]
     assert content(plane).equals(numbers.slice(5))
     assert plane.object_names("parquet") == (["numbers"] if later is ONE else [FIRST, SECOND, THIRD])
     assert list(journals.iterdir()) == []
@@ -332,21 +332,23 @@ async def test_a_commit_waits_for_that_of_another_process(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = anyio.Event()
-
+    asked, waits = anyio.Event(), list[bool]()
     held = lock(journal_folder(journals), table_key(plane.endpoint, "parquet_upload_connector", "numbers"))
     assert held is not None
     loop = asyncio.get_running_loop()
 
     def asking(folder: Path, key: str) -> LockedFile | None:
+        file = lock(folder, key)
+        waits.append(file is None)
         loop.call_soon_threadsafe(asked.set)
-        return lock(folder, key)
+        return file
 
     monkeypatch.setattr("kumo_async.upload.journaling.lock", asking)
     # Wherever its own journals are, so that two commits of one table are never under way on one machine.
     options = replace(THREE, journal_dir=tmp_path / "elsewhere" if elsewhere else None)
     task = asyncio.create_task(parquet.upload_async("numbers", path, options=options))
     await asked.wait()
+    assert waits[0]
     assert not {"complete", "delete"} & {call.call for call in plane.calls}
     if cancelled:
         task.cancel()

@@ -269,6 +269,18 @@ async def test_slow_down_halves_the_parts_of_the_whole_client(
     assert plane.table_names("parquet") == ["blob"]
 
 
+async def test_the_window_grows_again_as_parts_are_stored(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, blob: Path
+) -> None:
+    slow = Status(503, "SlowDown", headers={"Retry-After": "0"})
+    plane.inject(Fault(call="put_part", answer=slow))
+    options = kumo_async.UploadOptions(part_size=5 * 1024 * 1024, max_concurrent_parts=1)
+    async with parquet.client.connected() as connection:
+        await parquet.upload_async("blob", blob, options=options)
+        # Eight parts in a window of 1: 1 + 1/1 + 1/2 + ...
+        assert connection.limits.parts.pace.window > 3
+
+
 async def test_a_table_that_stands_still_does_not_hold_up_the_others(
     plane: LocalDataPlane,
     parquet: kumo_async.FileUploadConnector,

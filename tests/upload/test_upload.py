@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -380,6 +381,12 @@ async def test_an_argument_of_a_wrong_type_is_one_clear_error_and_nothing_is_sen
         lambda: kumo_async.KumoClient("https://acme.example/api", "k", ca_file=5),  # type: ignore[arg-type]
         lambda: kumo_async.KumoClient("https://acme.example/api", "k", proxy=5),  # type: ignore[arg-type]
         lambda: kumo_async.UploadOptions(spool_dir=5),  # type: ignore[arg-type]
+        lambda: kumo_async.UploadOptions(part_size=16.0 * 1024**2),  # type: ignore[arg-type]
+        lambda: kumo_async.UploadOptions(max_attempts=True),
+        lambda: kumo_async.UploadOptions(stall_timeout=True),
+        lambda: kumo_async.UploadOptions(stall_timeout=math.inf),
+        lambda: kumo_async.UploadOptions(commit_timeout=math.nan),
+        lambda: kumo_async.UploadOptions(verify_parts="no"),  # type: ignore[arg-type]
         lambda: kumo_async.recover_uploads(5),  # type: ignore[arg-type]
         lambda: kumo_async.recover_uploads(discard="no"),  # type: ignore[arg-type]
         lambda: kumo_async.recover_uploads(client="x"),  # type: ignore[arg-type]
