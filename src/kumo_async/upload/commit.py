@@ -31,6 +31,9 @@ T = TypeVar("T")
 #: How many completes, or deletes, are under way at once.
 _BURST = 16
 
+_HIT_LATE = "a deletion of the old table, whose answer was lost, took effect late and hit it."
+_DELETED = "it was deleted after the process that died had completed it."
+
 
 class ForgottenError(Exception):
     """The service no longer knows uploads that were stored. Nothing is visible, and they must be sent again."""
@@ -149,17 +152,13 @@ def _undoing(tried: Iterable[str]) -> Undoing:
     Its object is about to be deleted, and S3 answers a second completion as if that of the first were still there:
     https://github.com/minio/minio/issues/13318
     """
-    return Undoing(void=tuple(sorted(tried)))
+    return Undoing(void=tuple(sorted(set(tried))))
 
 
 async def _hit(transfer: Transfer, journal: Journal, taken_over: bool) -> list[_Failure]:
     """Return what is already gone again of what was made visible; nothing where the service does not tell."""
     control, connector = transfer.session.control, transfer.connector
-    why = (
-        "it was deleted after the process that died had completed it."
-        if taken_over
-        else ("a deletion of the old table, whose answer was lost, took effect late and hit it.")
-    )
+    why = _DELETED if taken_over else _HIT_LATE
     try:
         there = {name: await control.has_table(connector, name) for name in journal.state.names}
         if any(there.values()) or not await control.has_table(connector, transfer.table):
