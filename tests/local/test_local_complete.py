@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from local_client import CSV, MIB, PARQUET, VALIDATE, Client, Started, running
+from local_client import CSV, DELETE, MIB, PARQUET, VALIDATE, Client, Started, running
 from local_files import parquet
 
 
@@ -32,6 +32,15 @@ async def test_a_second_complete_finds_no_upload() -> None:
         await client.complete(started)
         answer = await client.complete(started)
         assert (answer.status, answer.code) == (404, "NoSuchUpload")
+
+
+async def test_a_second_complete_can_be_answered_as_the_first_and_brings_nothing_back() -> None:
+    async with running(second_complete_succeeds=True) as client:
+        started = await two_parts(client)
+        assert (await client.complete(started)).status == 200
+        assert (await client.ask(DELETE, source_table_name="users")).status == 200
+        assert (await client.complete(started)).status == 200
+        assert client.plane.object_names("parquet") == []
 
 
 @pytest.mark.parametrize(

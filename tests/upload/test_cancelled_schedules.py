@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, event, given, seed, settings
 from hypothesis import strategies as st
+from switched import Switch
 
 import kumo_async
 from kumo_async.local import Answer, Disconnect, Fault, LocalDataPlane, Status
-from one_of_two import check_cancelled, write
+from one_of_two import check_cancelled, check_upload, write
 
 OLD, NEW = range(500), range(100_000, 103_000)
 MANY = kumo_async.UploadOptions(
@@ -57,18 +59,30 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def _try(
-    files: Path, before: kumo_async.UploadOptions | None, schedule: list[Fault], calls: int, steps: int, removes: bool
+    files: Path,
+    before: kumo_async.UploadOptions | None,
+    schedule: list[Fault],
+    calls: int,
+    steps: int,
+    *,
+    removes: bool,
+    repeats: bool,
 ) -> None:
+    """Cancel an upload while calls fail, and see that the promise holds; then upload once more while none does."""
+    faults = Switch()
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
-        plane = await stack.enter_async_context(LocalDataPlane(directory, delete_removes_partitions=removes))
+        plane = LocalDataPlane(directory, delete_removes_partitions=removes, second_complete_succeeds=repeats)
+        await stack.enter_async_context(plane)
         client = await stack.enter_async_context(kumo_async.KumoClient(plane.endpoint, plane.api_key))
         connector = kumo_async.FileUploadConnector("csv", client=client)
         if before is not None:
             await connector.upload_async("t", files / "old.csv", options=before)
         for fault in schedule:
-            plane.inject(fault)
+            plane.inject(faults.fault(fault))
         event(await check_cancelled(plane, connector, files / "new.csv", MANY, NEW, calls=calls, steps=steps))
+        faults.on = False
+        assert await check_upload(plane, connector, files / "new.csv", replace(MANY, resume=True), NEW) is None
 
 
 @seed(20_261_123)
@@ -79,8 +93,15 @@ async def _try(
     calls=st.integers(1, 30),
     steps=st.integers(0, 6),
     removes=st.booleans(),
+    repeats=st.booleans(),
 )
 def test_an_upload_that_is_cancelled_while_calls_fail(
-    files: Path, before: kumo_async.UploadOptions | None, schedule: list[Fault], calls: int, steps: int, removes: bool
+    files: Path,
+    before: kumo_async.UploadOptions | None,
+    schedule: list[Fault],
+    calls: int,
+    steps: int,
+    removes: bool,
+    repeats: bool,
 ) -> None:
-    asyncio.run(_try(files, before, schedule, calls, steps, removes))
+    asyncio.run(_try(files, before, schedule, calls, steps, removes=removes, repeats=repeats))

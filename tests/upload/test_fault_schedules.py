@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, event, example, given, seed, settings
 from hypothesis import strategies as st
+from switched import Switch
 
 import kumo_async
 from kumo_async.local import Answer, Disconnect, Fault, Garbage, LocalDataPlane, NoETag, Status, WrongETag
@@ -83,6 +84,12 @@ LYING_FAULTS = st.builds(
 )
 SCHEDULES = st.lists(st.one_of(PART_FAULTS, CONTROL_FAULTS, LYING_FAULTS), max_size=4)
 
+#: Answers to completions that are lost, and nobody to ask what they did.
+UNKNOWN = [
+    Fault(call="complete", answer=Disconnect(after_effect=True), times=None),
+    Fault(call="validate", answer=Status(500), skip=1, times=None),
+]
+
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,19 +123,24 @@ async def _try(
     schedule: list[Fault],
     *,
     removes: bool,
+    repeats: bool,
 ) -> None:
-    file_type = source.suffix[1:]
+    """Upload while all goes wrong, and see that the promise holds; then once more while nothing does."""
+    file_type, faults = source.suffix[1:], Switch()
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(dir=root))
-        plane = await stack.enter_async_context(LocalDataPlane(directory, delete_removes_partitions=removes))
+        plane = LocalDataPlane(directory, delete_removes_partitions=removes, second_complete_succeeds=repeats)
+        await stack.enter_async_context(plane)
         client = await stack.enter_async_context(kumo_async.KumoClient(plane.endpoint, plane.api_key))
         connector = kumo_async.FileUploadConnector(file_type, client=client)
         if before is not None:
             await connector.upload_async("t", source.with_stem("old"), options=before)
         for fault in schedule:
-            plane.inject(fault)
+            plane.inject(faults.fault(fault))
         error = await check_upload(plane, connector, source, options, numbers)
         event("failed" if error else "whole")
+        faults.on = False
+        assert await check_upload(plane, connector, source, options, numbers) is None
 
 
 SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -142,11 +154,13 @@ SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     before=st.sampled_from([None, WHOLE, kumo_async.UploadOptions(partition_threshold=0, partition_size=3_000)]),
     schedule=SCHEDULES,
     removes=st.booleans(),
+    repeats=st.booleans(),
 )
-@example("csv", MANY, WHOLE, [Fault(call="complete", answer=Disconnect(after_effect=True), times=None)], True)
-@example("csv", MANY, WHOLE, [Fault(call="delete", answer=Disconnect(after_effect=True), times=None)], True)
-@example("csv", MANY, WHOLE, [Fault(call="complete", answer=Status(400), times=None)], True)
-@example("csv", MANY, MANY, [Fault(call="delete", answer=Status(400), times=None, skip=1)], False)
+@example("csv", MANY, WHOLE, [Fault(call="complete", answer=Disconnect(after_effect=True), times=None)], True, False)
+@example("csv", MANY, WHOLE, [Fault(call="delete", answer=Disconnect(after_effect=True), times=None)], True, False)
+@example("csv", MANY, WHOLE, [Fault(call="complete", answer=Status(400), times=None)], True, False)
+@example("csv", MANY, MANY, [Fault(call="delete", answer=Status(400), times=None, skip=1)], False, False)
+@example("csv", MANY, None, UNKNOWN, True, True)
 def test_a_table_of_many_partitions(
     files: Path,
     roots: Path,
@@ -155,12 +169,14 @@ def test_a_table_of_many_partitions(
     before: kumo_async.UploadOptions | None,
     schedule: list[Fault],
     removes: bool,
+    repeats: bool,
 ) -> None:
-    asyncio.run(_try(roots, files / f"new.{file_type}", NEW, options, before, schedule, removes=removes))
+    source = files / f"new.{file_type}"
+    asyncio.run(_try(roots, source, NEW, options, before, schedule, removes=removes, repeats=repeats))
 
 
 @seed(20_240_805)
 @settings(SETTINGS, max_examples=15)
 @given(file_type=st.sampled_from(FORMATS), schedule=st.lists(st.one_of(PART_FAULTS, CONTROL_FAULTS), max_size=3))
 def test_an_object_of_two_parts(files: Path, roots: Path, file_type: str, schedule: list[Fault]) -> None:
-    asyncio.run(_try(roots, files / f"large.{file_type}", LARGE, PARTS, WHOLE, schedule, removes=True))
+    asyncio.run(_try(roots, files / f"large.{file_type}", LARGE, PARTS, WHOLE, schedule, removes=True, repeats=True))

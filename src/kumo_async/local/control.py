@@ -50,6 +50,7 @@ class Control:
         store: Where everything is kept.
         part_url: Makes the URL of a part of an upload.
         delete_removes_partitions: Whether deleting a table's name deletes its partitions too.
+        second_complete_succeeds: Whether completing an upload once more succeeds, without any effect.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class Control:
         part_url: Callable[[Upload, int], str],
         *,
         delete_removes_partitions: bool,
+        second_complete_succeeds: bool,
     ) -> None:
         self._store = store
         self._part_url = part_url
         self._delete_removes_partitions = delete_removes_partitions
+        self._completed: set[str] | None = set() if second_complete_succeeds else None
         self._calls: dict[CallName, Callable[[Any], str]] = {
             "start": self._start,
             "complete": self._complete,
@@ -118,7 +121,11 @@ class Control:
         completion = Completion(
             request.upload_id, request.temp_upload_path, file_type, request.source_table_name, parts
         )
+        if self._completed is not None and request.upload_id in self._completed:
+            return ""
         self._store.complete(completion, partial(_check_file, file_type) if request.validate_data else None)
+        if self._completed is not None:
+            self._completed.add(request.upload_id)
         return ""
 
     def _delete(self, request: Any) -> str:

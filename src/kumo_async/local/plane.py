@@ -88,6 +88,9 @@ class LocalDataPlane:
         clock: The time that URLs are signed and checked with, in seconds since the epoch.
         delete_removes_partitions: Whether deleting a table's name also deletes its partitions
             (``name.parquet/part_*``). The real service's way is not known, so clients have to work with both.
+        second_complete_succeeds: Whether completing an upload once more succeeds while this plane runs, as it does at
+            S3 (https://github.com/minio/minio/issues/13318), also when its object has been deleted, which it does not
+            bring back. Otherwise the upload is no longer known. Clients have to work with both.
 
     Raises:
         ConfigurationError: An argument cannot be used.
@@ -116,6 +119,7 @@ class LocalDataPlane:
         url_seconds: float = 3600.0,
         clock: Callable[[], float] = time.time,
         delete_removes_partitions: bool = True,
+        second_complete_succeeds: bool = False,
     ) -> None:
         if not is_loopback(host):
             raise ConfigurationError(f"host must be a loopback address or 'localhost', not {host!r}.")
@@ -134,6 +138,7 @@ class LocalDataPlane:
         self._url_seconds = check_seconds(url_seconds)
         self._clock = clock
         self._delete_removes_partitions = delete_removes_partitions
+        self._second_complete_succeeds = second_complete_succeeds
         self._calls = CallLog()
         self._faults = Faults(faults)
         self._running: _Running | None = None
@@ -265,7 +270,12 @@ class LocalDataPlane:
         port: int = listener.getsockname()[1]
         origin = self._public_url or f"http://{host}:{port}"
         door = opened.door(origin)
-        control = Control(opened.store, door.url, delete_removes_partitions=self._delete_removes_partitions)
+        control = Control(
+            opened.store,
+            door.url,
+            delete_removes_partitions=self._delete_removes_partitions,
+            second_complete_succeeds=self._second_complete_succeeds,
+        )
         in_flight = InFlight()
         services = Services(self.api_key, threads, door, control, self._calls, self._faults, in_flight)
         await _run_app(stack, make_app(services), listener, in_flight)
