@@ -16,6 +16,7 @@ from hypothesis import settings
 
 import kumo_async
 import kumo_async.client
+from gate import ThreadGate
 from kumo_async.local import LocalDataPlane
 
 # By default an example that takes over 200 ms is a failure, which it must not be on a machine that is busy.
@@ -65,6 +66,15 @@ def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state directory of the test alone, as for child processes; return where the journals are."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state" / "kumo-async" / "uploads"
+
+
+@pytest.fixture
+def closed_gate() -> Iterator[ThreadGate]:
+    """A gate that holds every thread, until the test's end at the latest."""
+    gate = ThreadGate()
+    gate.close()
+    yield gate
+    gate.open()
 
 
 @pytest.fixture

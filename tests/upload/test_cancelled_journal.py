@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,6 @@ from gate import ThreadGate
 from kumo_async.upload import journaling
 from kumo_async.upload.journal_files import LockedFile, survey
 from kumo_async.upload.journaling import Journals
-
-
-@pytest.fixture
-def gate() -> Iterator[ThreadGate]:
-    gate = ThreadGate()
-    gate.close()
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return tmp_path
 
 
 def held(gate: ThreadGate, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,35 +29,35 @@ def held(gate: ThreadGate, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_journal_is_not_left_by_who_never_got_it(
-    folder: Path, gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+    journals: Path, closed_gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held(gate, "claim", monkeypatch)
-    journals = await Journals.open(None)
-    await gate.check_outlasts(asyncio.create_task(journals.claim(HEAD, resume=True)))
-    assert not list(folder.rglob("*.journal"))
+    held(closed_gate, "claim", monkeypatch)
+    opened = await Journals.open(None)
+    await closed_gate.check_outlasts(asyncio.create_task(opened.claim(HEAD, resume=True)))
+    assert not list(journals.rglob("*.journal"))
 
 
 async def test_a_table_is_not_locked_by_who_has_left(
-    folder: Path, gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+    journals: Path, closed_gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held(gate, "lock", monkeypatch)
-    journals = await Journals.open(None)
+    held(closed_gate, "lock", monkeypatch)
+    opened = await Journals.open(None)
 
     async def hold_table() -> None:
-        async with journals.table(HEAD.table_key):
+        async with opened.table(HEAD.table_key):
             raise AssertionError("cancelled before")
 
-    await gate.check_outlasts(asyncio.create_task(hold_table()))
-    assert not list(folder.rglob("*.lock"))
+    await closed_gate.check_outlasts(asyncio.create_task(hold_table()))
+    assert not list(journals.rglob("*.lock"))
 
 
 async def test_a_journal_is_not_closed_while_a_thread_writes_it(
-    folder: Path, gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
+    journals: Path, closed_gate: ThreadGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = LockedFile.append
 
     def hold(file: LockedFile, lines: bytes, *, sync: bool) -> None:
-        gate.passed()
+        closed_gate.passed()
         append(file, lines, sync=sync)
 
     journal = await (await Journals.open(None)).claim(HEAD, resume=True)
@@ -83,6 +69,6 @@ async def test_a_journal_is_not_closed_while_a_thread_writes_it(
         finally:
             await journal.leave()
 
-    await gate.check_outlasts(asyncio.create_task(note()))
-    [unfinished] = survey(folder / "kumo-async" / "uploads")
+    await closed_gate.check_outlasts(asyncio.create_task(note()))
+    [unfinished] = survey(journals)
     assert list(unfinished.state.stored) == [stored(1).receipt.name]
