@@ -112,7 +112,7 @@ def test_errors_derive_from_one() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    heavy = ["pandas", "pyarrow", "numpy", "aiohttp", "pydantic", "kumoapi", "typer", "rich", "stamina", "uvloop"]
+    heavy = ["pandas", "pyarrow", "numpy", "aiohttp", "pydantic", "kumoapi", "typer", "rich", "tenacity", "uvloop"]
     code = f"import sys, kumo_async; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

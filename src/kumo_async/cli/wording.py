@@ -9,7 +9,8 @@ __all__ = ["as_typed"]
 #: In this order, since the first are special cases of others. What has no option is marked as Python's.
 _RULES = [
     (r"(?:options=)?UploadOptions\(convert='(\w+)'\)", r"--as \1"),
-    (r"(UploadOptions\((?:verify_parts|partition_threshold)=[^)]*\))", r"(from Python) \1"),
+    (r"use UploadOptions\(verify_parts=False\)", "use --no-verify-parts"),
+    (r"(UploadOptions\(partition_threshold=[^)]*\))", r"(from Python) \1"),
     (r"(csv=CsvOptions\(types=[^)]*\))", r"(from Python) \1"),
     (r"csv=CsvOptions\(delimiter=\.\.\.\)", "--delimiter"),
     (r"csv=CsvOptions\(encoding=\.\.\.\)", "--encoding"),
