@@ -253,7 +253,7 @@ def _log(event: Event) -> None:
             logger.info("Committed: %s", _one_line(report))
         case UploadFailed(error=error):
             # A cancellation has no words of its own.
-            logger.info("Table %r: upload failed: %s", event.table, str(error) or type(error).__name__)
+            logger.info("Table %r: upload failed: %s", event.table, _one_line(error) or type(error).__name__)
 
 
 def _one_line(value: object) -> str:
