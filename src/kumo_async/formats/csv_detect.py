@@ -54,7 +54,7 @@ def detect(
 
     Example:
         >>> detect(b"name;price\nnut;0,50\nbolt;1,75\n", complete=True).dialect
-        CsvDialect(delimiter=b';', quote=b'"', escape=None)
+        CsvDialect(delimiter=b';', quote=b'"', escape=None, skip_initial_space=False)
         >>> detect(b"a;b|c\n1;2|3\n", complete=True).doubts
         ("with delimiter='|' its first records are alike as well",)
     """

@@ -50,27 +50,34 @@ class CsvDialect:
         quote: The byte around a field that holds delimiters or newlines, doubled where it is meant itself; None where
             the file knows no quoting.
         escape: The byte that makes the next one literal, inside and outside of quotes; None, as in RFC 4180, for none.
+        skip_initial_space: Whether spaces at the beginning of a field are not part of it, so that a quote after them
+            opens the field.
 
     Raises:
-        ValueError: One of them is not a single ASCII byte, is NUL or a newline, or two of them are the same.
+        ValueError: One of them is not a single ASCII byte, is NUL or a newline, or two of them are the same; or one is
+            a space where those are skipped.
 
     Example:
         >>> CsvDialect(delimiter=b"\t", quote=None)
-        CsvDialect(delimiter=b'\t', quote=None, escape=None)
+        CsvDialect(delimiter=b'\t', quote=None, escape=None, skip_initial_space=False)
     """
 
     delimiter: bytes = b","
     quote: bytes | None = b'"'
     escape: bytes | None = None
+    skip_initial_space: bool = False
 
     def __post_init__(self) -> None:
-        given = {name: byte for name, byte in vars(self).items() if name == "delimiter" or byte is not None}
+        characters = {"delimiter": self.delimiter, "quote": self.quote, "escape": self.escape}
+        given = {name: byte for name, byte in characters.items() if name == "delimiter" or byte is not None}
         for name, byte in given.items():
             # A byte over 127 would be a part of a character in UTF-8, so it can separate nothing.
             if not isinstance(byte, bytes) or len(byte) != 1 or not byte.isascii() or byte in b"\r\n\0":
                 raise ValueError(f"{name} must be one ASCII byte that is neither a newline nor NUL, not {byte!r}")
         if len(set(given.values())) < len(given):
             raise ValueError(f"{', '.join(given)} must differ from each other")
+        if self.skip_initial_space and b" " in given.values():
+            raise ValueError(f"{', '.join(given)} must not be a space where spaces before fields are skipped")
 
 
 class HeaderError(ValueError):
@@ -182,6 +189,9 @@ def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -
     special = b"\r\n" + dialect.delimiter + (dialect.quote or b"") + (dialect.escape or b"")
     fields = [name.encode() for name in names]
     guarded = [any(byte in special for byte in field) for field in fields]
+    if dialect.skip_initial_space:
+        special += b" "
+        guarded = [guard or field.startswith(b" ") for field, guard in zip(fields, guarded, strict=True)]
     # A header of one empty name would be a blank line, and a mark that begins a name would be the mark of the file.
     if fields == [b""] or fields[0].startswith(BOM):
         guarded[0] = True
@@ -260,4 +270,5 @@ def read_records(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
         quotechar=dialect.quote.decode() if dialect.quote else None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         escapechar=dialect.escape.decode() if dialect.escape else None,
+        skipinitialspace=dialect.skip_initial_space,
     )
