@@ -28,6 +28,7 @@ __all__ = [
     "write_header",
 ]
 
+_MISQUOTED: Final = "double the quotes that are part of a name, or pass quote='' if quotes are plain text in the file"
 _STRIDE: Final = 1 << 16  # bytes looked at together for the end of the header, which most often are enough
 BOM: Final = b"\xef\xbb\xbf"
 _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -127,7 +128,7 @@ def read_header(block: bytes, dialect: CsvDialect, complete: bool) -> Header:
         Header(names=('last, first', 'age'), start=1, end=20, terminator=b'\r\n', has_data=True)
     """
     start, end, terminator, _ = find_first_record(block, dialect, complete)
-    names = _names(block[start:end].removesuffix(terminator), dialect, start)
+    names = _names(block[start:end], dialect, start)
     has_data = not complete or bool(block[end:].strip(b"\r\n"))
     return Header(names, start, end, terminator or b"\n", has_data)
 
@@ -220,16 +221,18 @@ def _refuse_other_encodings(block: bytes) -> None:
 
 def _first_ends(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> RecordEnds:
     scanner = RecordScanner(dialect, start, count_fields=True)
-    for at in range(start, len(block), _STRIDE):
-        ends = scanner.feed(block[at : at + _STRIDE])
-        if ends.end >= 0:
-            return ends
-    if complete:
-        try:
+    try:
+        for at in range(start, len(block), _STRIDE):
+            ends = scanner.feed(block[at : at + _STRIDE])
+            if ends.end >= 0:
+                return ends
+        if complete:
             return scanner.finish()
-        except RecordError as error:
-            message = f"the header never ends: the quote that opens at byte {error.offset} is not closed"
-            raise HeaderError(message, error.offset) from None
+    except RecordError as error:
+        if error.ends.end >= 0:
+            return error.ends
+        remedy = "" if error.text is None else f": {_MISQUOTED}"
+        raise HeaderError(f"the header {error.what}{remedy}", error.offset) from None
     raise HeaderError(f"the header does not end within the first {len(block):,} bytes of the file", start)
 
 
@@ -237,7 +240,7 @@ def _terminator(record: bytes, dialect: CsvDialect) -> bytes:
     """Return the terminator of a record, empty if it has none: the newline that ends it may be an escaped one."""
 
     def ends(data: bytes) -> bool:
-        return bool(RecordScanner(dialect).feed(data + b"x").offsets.size)
+        return bool(RecordScanner(dialect).feed(data + dialect.delimiter).offsets.size)
 
     if not ends(record):
         return b""
@@ -263,7 +266,7 @@ def _names(record: bytes, dialect: CsvDialect, start: int) -> tuple[str, ...]:
 
 
 def read_records(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
-    """Read records with Python's csv module, which gives an empty list for a blank line."""
+    """Read records with Python's csv module, which gives an empty list for a blank line, and is strict about quotes."""
     return csv.reader(
         io.StringIO(text, newline=""),
         delimiter=dialect.delimiter.decode(),
@@ -271,4 +274,5 @@ def read_records(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         escapechar=dialect.escape.decode() if dialect.escape else None,
         skipinitialspace=dialect.skip_initial_space,
+        strict=True,
     )
