@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def test_the_bytes_of_a_dialect_must_differ() -> None:
 
 
 def test_a_space_has_no_second_meaning_where_it_is_skipped() -> None:
-    for name in ("delimiter", "quote", "escape"):
+    for dialect in (CsvDialect(b" "), CsvDialect(quote=b" "), CsvDialect(escape=b" ")):
         with pytest.raises(ValueError, match="must not be a space"):
-            CsvDialect(**{name: b" "}, skip_initial_space=True)  # type: ignore[arg-type]
+            replace(dialect, skip_initial_space=True)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,9 @@ def test_of_what_lies_behind_the_block_data_is_expected() -> None:
         pytest.param(b"\xef\xbb\xbf\r\n\n", True, None, "the file is empty", id="blank"),
         pytest.param(b"\n" * 10, False, 10, "does not end within the first 10 bytes", id="blank block"),
         pytest.param(b"\na,b", False, 1, "does not end within the first 4 bytes", id="longer than the block"),
+        pytest.param(
+            b'"a" x,b\n1,2\n', True, 0, "text at byte 3, after the quote .* pass quote=''", id="text after a quote"
+        ),
         pytest.param(b'a,"b\n1,2\n', True, 2, "the quote that opens at byte 2 is not closed", id="open quote"),
         pytest.param(b'a,"b\n1,2\n', False, 0, "does not end within the first 9 bytes", id="open quote in a block"),
         pytest.param(

@@ -31,6 +31,7 @@ __all__ = [
     "write_header",
 ]
 
+_MISQUOTED: Final = "double the quotes that are part of a name, or pass quote='' if quotes are plain text in the file"
 _STRIDE: Final = 1 << 16  # bytes looked at together for the end of the header, which most often are enough
 BOM: Final = b"\xef\xbb\xbf"
 _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -152,7 +153,7 @@ def read_header(
         Header(names=('last, first', 'age'), start=1, end=20, terminator=b'\r\n', has_data=True)
     """
     start, end, terminator, _ = find_first_record(block, dialect, complete, skip_rows=skip_rows, comment=comment)
-    names = _names(block[start:end].removesuffix(terminator), dialect, start)
+    names = _names(block[start:end], dialect, start)
     has_data = not complete or bool(block[end:].strip(b"\r\n"))
     return Header(names, start, end, terminator or b"\n", has_data)
 
@@ -276,16 +277,18 @@ def _end(match: re.Match[bytes] | None) -> int:
 
 def _first_ends(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> RecordEnds:
     scanner = RecordScanner(dialect, start, count_fields=True)
-    for at in range(start, len(block), _STRIDE):
-        ends = scanner.feed(block[at : at + _STRIDE])
-        if ends.end >= 0:
-            return ends
-    if complete:
-        try:
+    try:
+        for at in range(start, len(block), _STRIDE):
+            ends = scanner.feed(block[at : at + _STRIDE])
+            if ends.end >= 0:
+                return ends
+        if complete:
             return scanner.finish()
-        except RecordError as error:
-            message = f"the header never ends: the quote that opens at byte {error.offset} is not closed"
-            raise HeaderError(message, error.offset) from None
+    except RecordError as error:
+        if error.ends.end >= 0:
+            return error.ends
+        remedy = "" if error.text is None else f": {_MISQUOTED}"
+        raise HeaderError(f"the header {error.what}{remedy}", error.offset) from None
     raise HeaderError(f"the header does not end within the first {len(block):,} bytes of the file", start)
 
 
@@ -293,7 +296,7 @@ def _terminator(record: bytes, dialect: CsvDialect) -> bytes:
     """Return the terminator of a record, empty if it has none: the newline that ends it may be an escaped one."""
 
     def ends(data: bytes) -> bool:
-        return bool(RecordScanner(dialect).feed(data + b"x").offsets.size)
+        return bool(RecordScanner(dialect).feed(data + dialect.delimiter).offsets.size)
 
     if not ends(record):
         return b""
@@ -317,7 +320,7 @@ def _names(record: bytes, dialect: CsvDialect, start: int) -> tuple[str, ...]:
         raise HeaderError(f"a column name is longer than {csv.field_size_limit():,} characters", start) from None
 
 
-def read_records(lines: Iterable[str], dialect: CsvDialect, *, strict: bool = False) -> LineReader:
+def read_records(lines: Iterable[str], dialect: CsvDialect, *, strict: bool = True) -> LineReader:
     """Read records with Python's csv module, which gives an empty list for a blank line.
 
     Args:

@@ -139,8 +139,7 @@ def _given(options: UploadOptions, beginning: Beginning) -> dict[str, Any]:
 
 
 def _scan(content: Content, path: str, beginning: Beginning) -> Scan:
-    fields = len(beginning.names.old)
-    return Scan(content, path, beginning.dialect, beginning.data_start, fields, full=True, hints=beginning.hints)
+    return Scan(content, path, beginning.dialect, beginning.data_start, len(beginning.names.old), full=True)
 
 
 def _row_bytes(types: Iterable[Any]) -> float:

@@ -44,16 +44,7 @@ class CsvSource:
         self._data_start = beginning.data_start
         self._header = beginning.header
         fields, full = len(beginning.names.old), options.validate == "full"
-        self._new_scan = partial(
-            Scan,
-            content,
-            file.path,
-            beginning.dialect,
-            self._data_start,
-            fields,
-            full=full,
-            hints=beginning.hints,
-        )
+        self._new_scan = partial(Scan, content, file.path, beginning.dialect, self._data_start, fields, full=full)
 
     @classmethod
     async def open(cls, file: SourceFile, options: UploadOptions) -> CsvSource:

@@ -46,7 +46,6 @@ class Beginning:
         data_start: The offset in bytes of the first record behind the header.
         header: The header of each partition.
         warnings: What the user should know.
-        hints: Those of them that may be the reason where a record is not fit for a table.
         tidy: What is changed in the records; None where nothing is.
     """
 
@@ -55,7 +54,6 @@ class Beginning:
     data_start: int
     header: bytes
     warnings: tuple[str, ...]
-    hints: tuple[str, ...] = ()
     tidy: Tidy | None = None
 
 
@@ -109,24 +107,44 @@ def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
     harmless = (None, FileKind.UTF16, FileKind.UTF32, *(() if options.header else MARKUP))
     if kind not in harmless:
         raise SourceError(f"{path} is not a CSV file: {tell(first)}", path=path)
+    hints: tuple[str, ...] = ()
     try:
-        return _Look(path, first, complete, options).beginning()
+        sniffed = _sniff(first, complete, options)
+        hints = sniffed.warnings
+        return _Look(path, first, complete, options, sniffed).beginning()
     except HeaderError as error:
         what = "header" if options.header else "first record"
-        raise SourceError(f"The {what} of {path} cannot be read: {error}.", path=path) from error
+        raise SourceError(" ".join([f"The {what} of {path} cannot be read: {error}.", *hints]), path=path) from error
+
+
+def _sniff(first: bytes, complete: bool, options: CsvOptions) -> Sniffed:
+    return sniff(
+        _uncommented(first[skipped(first, options.skip_rows) :], options),
+        complete,
+        delimiter=_byte(options.delimiter),
+        quote=None if options.quote is None else options.quote.encode(),
+        escape=None if options.escape is None else options.escape.encode(),
+        skip_initial_space=options.skip_initial_space,
+    )
+
+
+def _uncommented(text: bytes, options: CsvOptions) -> bytes:
+    """Return a text with blank lines for comments; good enough for a look at it."""
+    if options.comment is None:
+        return text
+    return re.sub(rb"(?:\A|(?<=[\r\n]))%b[^\r\n]*" % re.escape(options.comment.encode()), b"", text)
 
 
 class _Look:
     """A look at the first block of a text."""
 
-    def __init__(self, path: str, first: bytes, complete: bool, options: CsvOptions) -> None:
+    def __init__(self, path: str, first: bytes, complete: bool, options: CsvOptions, sniffed: Sniffed) -> None:
         self._path = path
         self._first = first
         self._complete = complete
         self._options = options
         self._comment = _byte(options.comment)
-        self._sniffed = self._sniff()
-        self._dialect = self._sniffed.dialect
+        self._dialect, self._hints = sniffed
         self._record = find_first_record(
             first, self._dialect, complete, skip_rows=options.skip_rows, comment=self._comment
         )
@@ -142,8 +160,7 @@ class _Look:
         self._check()
         options, record = self._options, self._record
         names = self._names()
-        hints = self._sniffed.warnings
-        warnings = (*hints, *self._doubts(), *names.warnings)
+        warnings = (*self._hints, *self._doubts(), *names.warnings)
         tidy = self._tidy(len(names.old))
         plain = self._dialect if tidy is None else tidy.result
         kept = options.header and not names.changed and record.terminator and not self._dialect.skip_initial_space
@@ -151,34 +168,16 @@ class _Look:
             header = self._first[record.start : record.end]
         else:
             header = write_header(names.new, plain, record.terminator or b"\n")
-        return Beginning(self._dialect, names, self._start, header, warnings, hints, tidy)
+        return Beginning(self._dialect, names, self._start, header, warnings, tidy)
 
     @property
     def _start(self) -> int:
         return self._record.end if self._options.header else self._record.start
 
-    def _sniff(self) -> Sniffed:
-        options = self._options
-        return sniff(
-            self._uncommented(skipped(self._first, options.skip_rows)),
-            self._complete,
-            delimiter=_byte(options.delimiter),
-            quote=None if options.quote is None else options.quote.encode(),
-            escape=None if options.escape is None else options.escape.encode(),
-            skip_initial_space=options.skip_initial_space,
-        )
-
-    def _uncommented(self, start: int) -> bytes:
-        """Return the text from there on with blank lines for comments; good enough for a look at it."""
-        text = self._first[start:]
-        if self._comment is None:
-            return text
-        return re.sub(rb"(?:\A|(?<=[\r\n]))%b[^\r\n]*" % re.escape(self._comment), b"", text)
-
     def _sample(self) -> list[Sampled]:
         start = self._record.start
         before = len(re.findall(rb"\r\n?|\n", self._first[:start]))
-        records = first_records(self._uncommented(start), self._dialect, self._complete)
+        records = first_records(_uncommented(self._first[start:], self._options), self._dialect, self._complete)
         return [record._replace(lines=record.lines + before) for record in records]
 
     def _check(self) -> None:
@@ -195,7 +194,11 @@ class _Look:
         given = self._options.delimiter
         which = "" if given is None else f" with the delimiter {given!r}"
         other = "something else than comma, semicolon, tab or |" if given is None else "another one"
-        lines = self._uncommented(self._record.start)[:_LINES].decode(errors="replace").splitlines()
+        lines = (
+            _uncommented(self._first[self._record.start :][:_LINES], self._options)
+            .decode(errors="replace")
+            .splitlines()
+        )
         found = other_delimiter(lines if self._complete else lines[:-1])
         remedy = found or (
             f"If its columns are separated by {other}, pass csv=CsvOptions(delimiter=...); if other lines stand before "
@@ -246,8 +249,8 @@ class _Look:
         return Tidy(self._dialect, self._start, self._comment, filled)
 
     def _error(self, what: str) -> SourceError:
-        hints = "".join(f" {hint}" for hint in self._sniffed.warnings)
-        return SourceError(f"{self._path} cannot be read as a table: {what}{hints}", path=self._path)
+        text = " ".join([f"{self._path} cannot be read as a table: {what}", *self._hints])
+        return SourceError(text, path=self._path)
 
 
 def _byte(character: str | None) -> bytes | None:

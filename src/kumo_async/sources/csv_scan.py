@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import SourceError
@@ -28,24 +28,14 @@ class Scan:
         columns: The number of fields that each record must have.
         full: Whether the fields of all records are counted; otherwise of those within the first MiB. Their bytes are
             looked at everywhere, since that takes hardly any time.
-        hints: What the first records tell that may be the reason for a fault, in sentences.
     """
 
     def __init__(
-        self,
-        content: Content,
-        path: str,
-        dialect: CsvDialect,
-        start: int,
-        columns: int,
-        *,
-        full: bool,
-        hints: Sequence[str] = (),
+        self, content: Content, path: str, dialect: CsvDialect, start: int, columns: int, *, full: bool
     ) -> None:
         self.finished = False
         self._content = content
         self._path = path
-        self._hints = hints
         self._scanner = RecordScanner(dialect, start, count_fields=True)
         self._checker = RecordChecker(columns, start, None if dialect.escape else dialect.quote)
         self._counted = None if full else start + FIRST_BLOCK
@@ -98,5 +88,4 @@ class Scan:
             raise self._error(error, error.remedy) from error
 
     def _error(self, error: ValueError, remedy: str) -> SourceError:
-        hints = "".join(f" {hint}" for hint in self._hints)
-        return SourceError(f"{self._path}: {error}. {remedy}.{hints}{self._content.note}", path=self._path)
+        return SourceError(f"{self._path}: {error}. {remedy}.{self._content.note}", path=self._path)
