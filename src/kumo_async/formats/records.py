@@ -50,17 +50,26 @@ class RecordError(ValueError):
         what: What is wrong with it, in words that follow its number.
         offset: The offset in bytes of the quote that opens the field; or of the last end of a line, if it is escaped.
         text: The offset in bytes of the text after the closing quote; None where the data ends first.
+        escaped: Whether the data ends first because what would end the record is escaped.
         ends: The ends of the records before it, as far as they were not returned.
     """
 
     def __init__(
-        self, record: int, what: str, offset: int, text: int | None = None, ends: RecordEnds | None = None
+        self,
+        record: int,
+        what: str,
+        offset: int,
+        *,
+        text: int | None = None,
+        escaped: bool = False,
+        ends: RecordEnds | None = None,
     ) -> None:
         super().__init__(f"record {record} {what}")
         self.record = record
         self.what = what
         self.offset = offset
         self.text = text
+        self.escaped = escaped
         self.ends = ends if ends is not None else JoinedEnds([])
 
 
@@ -139,7 +148,7 @@ class RecordScanner:
         escaped = self._state is State.PLAIN and self._last in (b"\r", b"\n")
         if escaped or self._state is State.ESCAPED:
             at = self.offset - escaped
-            raise RecordError(self.rows + 1, f"never ends: its end at byte {at} is escaped", at)
+            raise RecordError(self.rows + 1, f"never ends: its end at byte {at} is escaped", at, escaped=True)
         if self._state is not State.RECORD:
             self._end_record(self.offset)
         return self._take()
@@ -200,4 +209,4 @@ class RecordScanner:
         what = (
             f"has text at byte {self.offset}, after the quote that closes the field which opens at byte {self._opened}"
         )
-        return RecordError(self.rows + 1, what, self._opened, self.offset, self._take())
+        return RecordError(self.rows + 1, what, self._opened, text=self.offset, ends=self._take())

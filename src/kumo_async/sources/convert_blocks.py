@@ -155,9 +155,9 @@ class BlockParser:
 
 
 def _row_ends(reader: BlockReader, data: bytes) -> Any:
-    scanner = RecordScanner(reader.dialect)
-    ends = [scanner.feed(data).row_offsets]
-    # Of a file that was checked before, only one that has changed since has a quote without an end.
+    scanner, ends = RecordScanner(reader.dialect), [np.empty(0, np.int64)]
+    # Of files that were checked before, only one that has changed since breaks the grammar.
     with suppress(RecordError):
-        ends.append(scanner.finish().row_offsets)
+        ends += [scanner.feed(data).row_offsets]
+        ends += [scanner.finish().row_offsets]
     return np.concatenate(ends)

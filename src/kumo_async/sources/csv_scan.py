@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from ..errors import SourceError
 from ..formats.csv_dialect import CsvDialect
@@ -26,8 +28,8 @@ class Scan:
         dialect: How it separates and quotes its fields.
         start: The offset in bytes of the first record behind the header.
         columns: The number of fields that each record must have.
-        full: Whether the fields of all records are counted; otherwise of those within the first MiB. Their bytes are
-            looked at everywhere, since that takes hardly any time.
+        full: Whether the fields of all records are counted; otherwise of those within the first MiB and the last one,
+            where footers are. Their bytes are looked at everywhere, since that takes hardly any time.
     """
 
     def __init__(
@@ -36,14 +38,22 @@ class Scan:
         self.finished = False
         self._content = content
         self._path = path
+        self._dialect = dialect
+        self._columns = columns
         self._scanner = RecordScanner(dialect, start, count_fields=True)
-        self._checker = RecordChecker(columns, start, None if dialect.escape else dialect.quote)
+        self._checker = RecordChecker(dialect, columns, start, ahead=content.read)
         self._counted = None if full else start + FIRST_BLOCK
+        self._last: deque[_Block] = deque(maxlen=2)  # where the last record begins, unless it is longer than a block
 
     @property
     def rows(self) -> int:
         """The rows that have ended so far."""
         return self._scanner.rows
+
+    @property
+    def spaced(self) -> int | None:
+        """The first record found so far in which a quote opens no field since spaces stand before it."""
+        return self._scanner.spaced
 
     def advance(self, cutter: RecordCutter | None = None) -> list[Cut]:
         """Scan on until partitions are certain, the text ends, or a worker thread was kept for long enough.
@@ -73,19 +83,50 @@ class Scan:
     def _scan(self, block: bytes) -> RecordEnds:
         with self._refusing():
             self.finished = not block
-            ends = self._scanner.feed(block) if block else self._scanner.finish()
-            self._checker.check(block, ends, final=self.finished)
-            self._scanner.count_fields = self._counted is None or self._scanner.offset < self._counted
+            if self.finished:
+                self._check_last()
+            offset, rows = self._scanner.offset, self._scanner.rows
+            ends = _scanned(block, self._scanner, self._checker)
+            if self._counted is not None:
+                self._last.append(_Block(block, offset, rows, ends))
+                self._scanner.count_fields = self._scanner.offset < self._counted
         return ends
+
+    def _check_last(self) -> None:
+        """Count the fields of the last records, too, from the first one on that begins in the last two blocks."""
+        if self._scanner.count_fields or all(block.ends.end < 0 for block in self._last):
+            return
+        text = b"".join(block.data for block in self._last)
+        first = next(block for block in self._last if block.ends.end >= 0)
+        start, rows = int(first.ends.offsets[0]), first.rows + (first.ends.blank is None or not first.ends.blank[0])
+        scanner = RecordScanner(self._dialect, start, rows=rows, count_fields=True)
+        checker = RecordChecker(self._dialect, self._columns, start, rows=rows)
+        for block in (text[start - self._last[0].offset :], b""):
+            _scanned(block, scanner, checker)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
         try:
             yield
-        except RecordError as error:
-            raise self._error(error, "Close the quote, or double it where it is meant literally") from error
         except CheckError as error:
-            raise self._error(error, error.remedy) from error
+            text = f"{self._path}: {error}. {error.remedy}.{self._content.note}"
+            raise SourceError(text, path=self._path) from error
 
-    def _error(self, error: ValueError, remedy: str) -> SourceError:
-        return SourceError(f"{self._path}: {error}. {remedy}.{self._content.note}", path=self._path)
+
+class _Block(NamedTuple):
+    """A block, its offset in bytes, the rows that ended before it, and the records that ended in it."""
+
+    data: bytes
+    offset: int
+    rows: int
+    ends: RecordEnds
+
+
+def _scanned(block: bytes, scanner: RecordScanner, checker: RecordChecker) -> RecordEnds:
+    """Scan a block and check it; none is the end of the data."""
+    try:
+        ends = scanner.feed(block) if block else scanner.finish()
+    except RecordError as error:
+        checker.refuse(block, error)
+    checker.check(block, ends, final=not block)
+    return ends
