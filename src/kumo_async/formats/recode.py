@@ -41,7 +41,7 @@ def is_utf8(encoding: str | None) -> bool:
     return encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
-def propose_encoding(text: bytes, fault: int = 0) -> str:
+def propose_encoding(text: bytes | bytearray, fault: int = 0) -> str:
     r"""Say which encoding fits text that is not UTF-8, as the end of a sentence. Bytes do not prove it.
 
     Args:
