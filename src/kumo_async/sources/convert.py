@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..options import UploadOptions
 from ..shield import clean_up, in_thread
 from .convert_blocks import Block, BlockParser, gathered, read_ranges
 from .convert_types import TypePass
-from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind
+from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind, with_spaced
 from .csv_content import Content, open_content
 from .csv_scan import Scan
 from .encode import UNIT_BYTES, Encoding, Unit, encoded_partitions
@@ -85,6 +86,7 @@ class ConvertSource:
             await clean_up(content.close)
         if not first.blocks:
             raise file.without_rows()
+        beginning = replace(beginning, warnings=with_spaced(beginning.warnings, scan.spaced))
         return cls(file, options, parser, beginning, types, first.blocks, rows)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:

@@ -10,7 +10,7 @@ from ..formats.csv_preview import seeming_types
 from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
 from ..shield import clean_up, in_thread
-from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
+from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind, with_spaced
 from .csv_content import Content
 from .csv_scan import Scan
 from .files import Partition, SourceFile
@@ -70,6 +70,10 @@ class CsvSource:
         scan.look()
         if scan.finished and not scan.rows:
             raise self.file.without_rows()
+        self._note(scan)
+
+    def _note(self, scan: Scan) -> None:
+        self.warnings = with_spaced(self.warnings, scan.spaced)
 
     def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Scan the text for record ends and plan partitions as soon as they are certain; see `Source`."""
@@ -80,6 +84,7 @@ class CsvSource:
         while not scan.finished:
             for cut in await in_thread(scan.advance, cutter):
                 yield self._partition(cut, cut.rows)
+        self._note(scan)
 
     async def _whole(self) -> AsyncGenerator[Partition, None]:
         """Plan one object, which may be sent from its first row on; the rest is scanned meanwhile."""
@@ -94,6 +99,7 @@ class CsvSource:
         yield partition
         while not scan.finished:
             await in_thread(scan.advance)
+        self._note(scan)
         partition.counted(scan.rows)
 
     def close(self) -> None:
