@@ -32,7 +32,7 @@ _APOSTROPHES: Final = 'Pass csv=CsvOptions(quote="\'") if apostrophes quote fiel
 _SPACES: Final = "Pass csv=CsvOptions(skip_initial_space=True), with which a quote after spaces opens a field, too"
 _NO_QUOTES: Final = "pass csv=CsvOptions(quote='') if quotes are plain text in this file, as they may be here"
 _COMMENT: Final = "Pass csv=CsvOptions(comment='#') if lines that begin with # are comments"
-_SHORT: Final = "csv=CsvOptions(short_rows='fill') if empty fields were left off at its end"
+_SHORT: Final = "pass csv=CsvOptions(short_rows='fill') if empty fields were left off at its end"
 _BLANKS: Final = "Remove the blanks after the closing quote"
 _DOUBLE: Final = "Double each quote that is text within a quoted field"
 _CLOSE: Final = "Close the quote, or double it where it is meant literally"

@@ -194,7 +194,8 @@ class _Look:
     def _check(self) -> None:
         """Refuse a file whose first record cannot be its header."""
         options = self._options
-        if options.header and options.column_names is None:
+        # Where the dialect may be another one, the number of fields tells nothing of the header.
+        if options.header and options.column_names is None and not self._hints:
             may_be_short = options.short_rows == "fill"
             if self._records and (why := why_no_header(self._records, may_be_short=may_be_short)):
                 raise self._error(why)
