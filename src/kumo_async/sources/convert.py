@@ -46,6 +46,7 @@ class ConvertSource:
         types: Mapping[str, Any],
         blocks: Sequence[Block],
         rows: Sequence[Sequence[str]],
+        warnings: tuple[str, ...],
     ) -> None:
         self.file = file
         self.size = blocks[-1].end
@@ -55,7 +56,7 @@ class ConvertSource:
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.rows: int | None = sum(block.rows for block in blocks)
-        self.warnings = beginning.warnings
+        self.warnings = warnings
         self._options = options
         self._parser = parser
         self._types = types
@@ -85,7 +86,7 @@ class ConvertSource:
             await clean_up(content.close)
         if not first.blocks:
             raise file.without_rows()
-        return cls(file, options, parser, beginning, types, first.blocks, rows)
+        return cls(file, options, parser, beginning, types, first.blocks, rows, scan.warnings(beginning.warnings))
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Parse and encode, and hand out partitions as they are filled; see `Source` and `encode`."""
