@@ -1,7 +1,7 @@
 r"""What separates and quotes the fields of a CSV file, and what its columns are called.
 
 `read_header` reads the first record of a file, `write_header` writes one again. The records behind the header are never
-rewritten, so nothing here looks at what they mean. `csv_detect` finds the dialect of a file where it is not given.
+rewritten, so nothing here looks at what they mean. `csv_sniff` finds the delimiter of a file where it is not given.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from kumo_async.formats.recode import propose_encoding
 from kumo_async.formats.records import RecordEnds, RecordError, RecordScanner
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "FirstRecord",
     "Header",
     "HeaderError",
+    "LineReader",
     "find_first_record",
     "read_header",
     "read_records",
+    "skipped",
     "write_header",
 ]
 
@@ -37,6 +40,7 @@ _OTHER_BOMS: Final = {  # UTF-32 first: its little-endian mark begins with that 
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
+_LINE: Final = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r)")
 #: What Excel takes for its delimiter and not for a record, where it is the first line:
 #: https://en.wikipedia.org/wiki/Comma-separated_values#Standardization
 SEPARATOR_LINE: Final = re.compile(rb"sep=([!-~\t ])(?:\r\n|\n|\r)", re.IGNORECASE)
@@ -81,6 +85,23 @@ class CsvDialect:
             raise ValueError(f"{', '.join(given)} must not be a space where spaces before fields are skipped")
 
 
+class LineReader(Protocol):
+    """What `csv.reader` returns: an iterator over records that knows how many lines it has read."""
+
+    @property
+    def line_num(self) -> int:
+        """The lines that were read so far."""
+        ...
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Return itself."""
+        ...
+
+    def __next__(self) -> list[str]:
+        """Return the next record."""
+        ...
+
+
 class HeaderError(ValueError):
     """The header of a CSV file cannot be read, or cannot be written.
 
@@ -112,13 +133,17 @@ class Header:
     has_data: bool
 
 
-def read_header(block: bytes, dialect: CsvDialect, complete: bool) -> Header:
+def read_header(
+    block: bytes, dialect: CsvDialect, complete: bool, *, skip_rows: int = 0, comment: bytes | None = None
+) -> Header:
     r"""Read the header of a CSV file.
 
     Args:
         block: The first bytes of the file; the header must lie within them.
         dialect: How the file separates and quotes its fields.
         complete: Whether these bytes are the whole file.
+        skip_rows: The lines before the header that do not belong to the table.
+        comment: The byte that a line begins with which is a comment.
 
     Raises:
         HeaderError: There is no header, it does not end within the block, or it is not UTF-8.
@@ -127,7 +152,7 @@ def read_header(block: bytes, dialect: CsvDialect, complete: bool) -> Header:
         >>> read_header(b'\n"last, first",age\r\nSmith,42\r\n', CsvDialect(), complete=True)
         Header(names=('last, first', 'age'), start=1, end=20, terminator=b'\r\n', has_data=True)
     """
-    start, end, terminator, _ = find_first_record(block, dialect, complete)
+    start, end, terminator, _ = find_first_record(block, dialect, complete, skip_rows=skip_rows, comment=comment)
     names = _names(block[start:end], dialect, start)
     has_data = not complete or bool(block[end:].strip(b"\r\n"))
     return Header(names, start, end, terminator or b"\n", has_data)
@@ -149,7 +174,9 @@ class FirstRecord(NamedTuple):
     fields: int
 
 
-def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> FirstRecord:
+def find_first_record(
+    block: bytes, dialect: CsvDialect, complete: bool, *, skip_rows: int = 0, comment: bytes | None = None
+) -> FirstRecord:
     r"""Find the first record of a CSV file; the arguments and errors are those of `read_header`.
 
     Example:
@@ -157,16 +184,40 @@ def find_first_record(block: bytes, dialect: CsvDialect, complete: bool) -> Firs
         FirstRecord(start=1, end=5, terminator=b'\n', fields=2)
     """
     _refuse_other_encodings(block)
-    start = len(BOM) if block.startswith(BOM) else 0
+    start = skipped(block, skip_rows)
     if told := SEPARATOR_LINE.match(block, start):
         start = told.end()
-    start += len(block[start:]) - len(block[start:].lstrip(b"\r\n"))
+    aside = re.compile(rb"(?:[\r\n]|%b[^\r\n]*)*+" % (re.escape(comment) if comment else b"(?!)"))
+    start = _end(aside.match(block, start))
     if start == len(block) and complete:
         raise HeaderError("the file is empty: a CSV file begins with a header that names its columns")
     ends = _first_ends(block, dialect, start, complete)
     end, counts = int(ends.offsets[0]), ends.fields
     assert counts is not None
     return FirstRecord(start, end, _terminator(block[start:end], dialect), int(counts[0]))
+
+
+def skipped(block: bytes, lines: int) -> int:
+    r"""Return where the text of a file begins: behind a byte order mark, and behind lines that are skipped.
+
+    Args:
+        block: The first bytes of the file.
+        lines: How many lines to skip. They end at each LF, CRLF or CR, whatever quotes stand in them.
+
+    Raises:
+        HeaderError: There are not as many lines in the block.
+
+    Example:
+        >>> skipped(b'Report, "2020\r\n\na,b\n1,2\n', 2)
+        16
+    """
+    at = len(BOM) if block.startswith(BOM) else 0
+    for number in range(lines):
+        line = _LINE.match(block, at)
+        if line is None:
+            raise HeaderError(f"skip_rows={lines} is more than the {number:,} lines that its first MiB has")
+        at = line.end()
+    return at
 
 
 def write_header(names: Sequence[str], dialect: CsvDialect, terminator: bytes) -> bytes:
@@ -215,8 +266,13 @@ def _guard(field: bytes, special: bytes, dialect: CsvDialect) -> bytes:
 def _refuse_other_encodings(block: bytes) -> None:
     for mark, encoding in _OTHER_BOMS.items():
         if block.startswith(mark):
-            name = encoding.upper()
-            raise HeaderError(f"the file is {name} by its byte order mark, not UTF-8: pass encoding={encoding!r}", 0)
+            by = f"the file is {encoding.upper()} by its byte order mark, not UTF-8"
+            raise HeaderError(f"{by}: pass encoding={encoding!r}", 0)
+
+
+def _end(match: re.Match[bytes] | None) -> int:
+    assert match is not None
+    return match.end()
 
 
 def _first_ends(block: bytes, dialect: CsvDialect, start: int, complete: bool) -> RecordEnds:
@@ -250,29 +306,34 @@ def _terminator(record: bytes, dialect: CsvDialect) -> bytes:
 def _names(record: bytes, dialect: CsvDialect, start: int) -> tuple[str, ...]:
     nul = record.find(0)
     if nul >= 0:
-        where = f"the header holds a NUL at byte {start + nul}"
-        raise HeaderError(f"{where}: if the file is UTF-16 or UTF-32, pass encoding=", start + nul)
+        raise HeaderError(f"the header holds a NUL at byte {start + nul}: {propose_encoding(record)}", start + nul)
     try:
         text = record.decode()
     except UnicodeDecodeError as error:
         offset = start + error.start
-        message = f"the header is not UTF-8 at byte {offset}: pass encoding=, such as encoding='latin-1'"
+        message = f"the header is not UTF-8 at byte {offset}: {propose_encoding(record)}"
         # Without the cause: it holds the header, and errors hold no data.
         raise HeaderError(message, offset) from None
     try:
-        return tuple(next(read_records(text, dialect)))
+        return tuple(next(read_records(io.StringIO(text, newline=""), dialect)))
     except csv.Error:
         raise HeaderError(f"a column name is longer than {csv.field_size_limit():,} characters", start) from None
 
 
-def read_records(text: str, dialect: CsvDialect) -> Iterator[list[str]]:
-    """Read records with Python's csv module, which gives an empty list for a blank line, and is strict about quotes."""
+def read_records(lines: Iterable[str], dialect: CsvDialect, *, strict: bool = True) -> LineReader:
+    """Read records with Python's csv module, which gives an empty list for a blank line.
+
+    Args:
+        lines: The lines of a text, each with its own terminator, such as an `io.StringIO` with ``newline=""``.
+        dialect: How the text separates and quotes its fields.
+        strict: Whether text after a closing quote, and a quote that is never closed, are errors.
+    """
     return csv.reader(
-        io.StringIO(text, newline=""),
+        lines,
         delimiter=dialect.delimiter.decode(),
         quotechar=dialect.quote.decode() if dialect.quote else None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
         escapechar=dialect.escape.decode() if dialect.escape else None,
         skipinitialspace=dialect.skip_initial_space,
-        strict=True,
+        strict=strict,
     )

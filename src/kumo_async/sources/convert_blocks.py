@@ -84,13 +84,13 @@ class BlockParser:
         file: The file.
         reader: How records become columns.
         shown: For each of the reader's names the column's name in the file.
-        converted: Whether the text has other bytes than the file.
+        note: What errors that name an offset in the text add.
     """
 
     file: SourceFile
     reader: BlockReader
     shown: Mapping[str, str]
-    converted: bool
+    note: str
 
     def block(self, cut: Cut, before: int) -> Block:
         """Return the block that was cut.
@@ -151,8 +151,7 @@ class BlockParser:
         return True
 
     def _error(self, what: str, remedy: str) -> SourceError:
-        note = " Bytes are counted in its text, decompressed and as UTF-8." if self.converted else ""
-        return SourceError(f"{self.file.path}: {what}. {remedy}.{note}", path=self.file.path)
+        return SourceError(f"{self.file.path}: {what}. {remedy}.{self.note}", path=self.file.path)
 
 
 def _row_ends(reader: BlockReader, data: bytes) -> Any:

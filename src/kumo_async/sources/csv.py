@@ -11,7 +11,7 @@ from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
 from ..shield import clean_up, in_thread
 from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
-from .csv_content import Content, open_content
+from .csv_content import Content
 from .csv_scan import Scan
 from .files import Partition, SourceFile
 
@@ -53,9 +53,8 @@ class CsvSource:
         Raises:
             SourceError: If the file is not a CSV file with a header and at least two columns.
         """
-        content = await in_thread(open_content, file, options)
+        content, beginning = await begin(file, options)
         try:
-            beginning = await begin(content, file.path, options.csv)
             rows = await in_thread(rows_behind, content, beginning)
             await fill(content, options.partition_threshold + 1)
             source = cls(file, options, content, beginning, rows)

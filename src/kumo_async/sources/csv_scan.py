@@ -125,8 +125,8 @@ class Scan:
         try:
             yield
         except CheckError as error:
-            note = " Bytes are counted in its text, decompressed and as UTF-8." if self._content.converted else ""
-            raise SourceError(f"{self._path}: {error}. {error.remedy}.{note}", path=self._path) from error
+            text = f"{self._path}: {error}. {error.remedy}.{self._content.note}"
+            raise SourceError(text, path=self._path) from error
 
 
 class _Block(NamedTuple):
