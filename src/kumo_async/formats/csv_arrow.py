@@ -4,9 +4,8 @@ pyarrow's reader is generous: it reads text after a closing quote, too. But what
 strict grammar, and there it agrees with Python's `csv` on quotes, escapes and newlines, but for two things, which are
 evened out before it sees the text: it drops a byte order mark at the beginning of whatever it is given; and it takes an
 empty last field without a newline after it for a quoted one, which is never null, where the field before is quoted. It
-does not know of initial spaces that are skipped, which are left out for it. It also reads numbers beyond a type of
-floating point as infinities, which is refused here; and it takes escapes off before it looks for null values, so that
-it would never see the ``\N`` of databases.
+also reads numbers beyond a type of floating point as infinities, which is refused here; and it takes escapes off before
+it looks for null values, so that it would never see the ``\N`` of databases.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from kumo_async.formats.record_words import behind, flags
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
 
-__all__ = ["MOST_BYTES", "BlockReader", "doubled", "without_initial_spaces"]
+__all__ = ["MOST_BYTES", "BlockReader", "doubled"]
 
 MOST_BYTES: Final = 256 * 1024 * 1024
 """The most that one record may have, in bytes, to be read at once."""
@@ -43,7 +42,7 @@ class BlockReader:
 
     Attributes:
         names: The names of all columns, all different.
-        dialect: How the file separates and quotes its fields.
+        dialect: How the file separates and quotes its fields; it skips no spaces.
         null_values: The texts that mean null.
 
     Example:
@@ -113,8 +112,6 @@ class BlockReader:
         )
 
     def _evened(self, data: bytes) -> bytes:
-        if self.dialect.skip_initial_space:
-            data = without_initial_spaces(data, self.dialect)
         if escape := self.dialect.escape:
             nulls = [value for value in map(str.encode, self.null_values) if value.startswith(escape)]
             if any(null in data for null in nulls):
@@ -139,24 +136,6 @@ def _refuse_overflow(values: Any, texts: Any) -> None:
     written = texts.filter(pc.is_inf(values))
     if pc.any(pc.match_substring_regex(written, "[0-9]")).as_py():
         raise pa.ArrowInvalid(f"a number is too large for {values.type}")
-
-
-def without_initial_spaces(data: bytes, dialect: CsvDialect) -> bytes:
-    r"""Leave out the spaces that a dialect skips.
-
-    Args:
-        data: Whole records.
-        dialect: How they are written.
-
-    Example:
-        >>> from kumo_async.formats.csv_dialect import CsvDialect
-        >>> without_initial_spaces(b'1, "a, b"\n', CsvDialect(skip_initial_space=True))
-        b'1,"a, b"\n'
-    """
-    skipped = BitScanner(dialect).scan(data, State.RECORD).skipped
-    if skipped is None:
-        return data
-    return np.frombuffer(data, np.uint8)[~flags(skipped)[: len(data)]].tobytes()
 
 
 def doubled(data: bytes, dialect: CsvDialect, nulls: Sequence[bytes]) -> bytes:
