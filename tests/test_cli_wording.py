@@ -93,7 +93,7 @@ def test_no_message_speaks_of_python(message: str) -> None:
         (b"a,b\n1,2\n# x\n", [], "Pass --comment '#' if"),
         (b"a,b,c\n1,2,3\n1,2\n", [], "or pass --short-rows fill if"),
         (b'a,b\n1, "x, y"\n', [], "Pass --skip-initial-space, with"),
-        (b"a,b\n1,'x, y'\n", [], "Pass --quote \"'\" if"),
+        (b"a,b\n1,'x, y'\n", [], 'Pass --quote "\'" if'),
         (b"a,b,c\n1,2,3,4\n", [], "or pass --column-names with 4 names"),
         (b"a,b\n1,2\n", ["--comment", "##"], "--comment must be one ASCII character"),
         (b"a,b\n1,2\n", ["--skip-rows", "9"], "--skip-rows 9 is more"),

@@ -77,7 +77,7 @@ def test_a_space_before_a_quote_is_warned_of_and_skipped_where_that_is_asked_for
 
 def test_a_space_before_a_quote_is_warned_of_wherever_it_stands(tmp_path: Path) -> None:
     content = b"a,b\n" + b"1,2\n" * (MIB // 2) + b'1, "x"\n'
-    assert f"In record {MIB // 2 + 1:,} a space before a quote" in warnings_of(tmp_path, content)
+    assert f"Record {MIB // 2 + 1} has a quote after spaces" in warnings_of(tmp_path, content)
 
 
 @pytest.mark.parametrize(

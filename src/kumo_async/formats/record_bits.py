@@ -48,7 +48,6 @@ class PieceBits(NamedTuple):
         opened: The position where the quoted field opens that goes on or was just closed; -1 if none opens in it.
         spaced: The position of the first quote that opens no field since spaces stand before it; -1 if there is none.
         delimiters: The delimiters outside of quotes; None where nobody asked for them.
-        skipped: The spaces at the beginning of fields that are not part of them; None where there are none.
     """
 
     text: int
@@ -59,7 +58,6 @@ class PieceBits(NamedTuple):
     opened: int
     spaced: int
     delimiters: Words | None
-    skipped: Words | None
 
 
 class _Marks(NamedTuple):
@@ -134,7 +132,7 @@ class BitScanner:
                 opened = last_opening(marks.quotes, starts, fields, inside=state is State.QUOTED)
             if fields.literals and self.seek_spaced:
                 spaced = self._find_spaced(piece, marks.quotes, starts, fields)
-        return PieceBits(text, *ends, after, opened, spaced, outside.delimiters, outside.spaces)
+        return PieceBits(text, *ends, after, opened, spaced, outside.delimiters)
 
     def _find_escapes(self, piece: bytes | bytearray) -> _Escapes | None:
         if self._escape is None or self._escape not in piece:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ from ..options import UploadOptions
 from ..shield import clean_up, in_thread
 from .convert_blocks import Block, BlockParser, gathered, read_ranges
 from .convert_types import TypePass
-from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind, with_spaced
+from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind
 from .csv_content import Content, open_content
 from .csv_scan import Scan
 from .encode import UNIT_BYTES, Encoding, Unit, encoded_partitions
@@ -47,6 +46,7 @@ class ConvertSource:
         types: Mapping[str, Any],
         blocks: Sequence[Block],
         rows: Sequence[Sequence[str]],
+        warnings: tuple[str, ...],
     ) -> None:
         self.file = file
         self.size = blocks[-1].end
@@ -56,7 +56,7 @@ class ConvertSource:
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.rows: int | None = sum(block.rows for block in blocks)
-        self.warnings = beginning.warnings
+        self.warnings = warnings
         self._options = options
         self._tidy = beginning.tidy
         self._parser = parser
@@ -86,8 +86,7 @@ class ConvertSource:
             await clean_up(content.close)
         if not first.blocks:
             raise file.without_rows()
-        beginning = replace(beginning, warnings=with_spaced(beginning.warnings, scan.spaced))
-        return cls(file, options, parser, beginning, types, first.blocks, rows)
+        return cls(file, options, parser, beginning, types, first.blocks, rows, scan.warnings(beginning.warnings))
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Parse and encode, and hand out partitions as they are filled; see `Source` and `encode`."""

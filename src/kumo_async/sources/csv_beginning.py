@@ -28,7 +28,7 @@ from .csv_content import COMPRESSIONS, FIRST_BLOCK, Content, open_content
 from .files import SourceFile
 from .names import ColumnNames, accept_names
 
-__all__ = ["SAMPLE", "Beginning", "begin", "describe", "fill", "rows_behind", "with_spaced"]
+__all__ = ["SAMPLE", "Beginning", "begin", "describe", "fill", "rows_behind"]
 
 #: Rows of a plan's sample.
 SAMPLE = 5
@@ -95,17 +95,6 @@ def rows_behind(content: Content, beginning: Beginning) -> list[list[str]]:
     """Return the first rows behind the header; for worker threads."""
     block = content.read(beginning.data_start)
     return first_rows(block, beginning.dialect, content.ended and beginning.data_start + len(block) == content.size)
-
-
-def with_spaced(warnings: tuple[str, ...], record: int | None) -> tuple[str, ...]:
-    """Add that a record has a space before a quote, unless the beginning of the file has told of one."""
-    if record is None or any("skip_initial_space=True" in warning for warning in warnings):
-        return warnings
-    return (
-        *warnings,
-        f"In record {record:,} a space before a quote keeps it from quoting, and is part of the value: pass "
-        "csv=CsvOptions(skip_initial_space=True) if spaces at the beginning of fields mean nothing.",
-    )
 
 
 def _look(path: str, content: Content, options: CsvOptions) -> Beginning:

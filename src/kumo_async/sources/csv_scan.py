@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..errors import SourceError
@@ -41,7 +41,7 @@ class Scan:
         self._dialect = dialect
         self._columns = columns
         self._scanner = RecordScanner(dialect, start, count_fields=True)
-        self._checker = RecordChecker(dialect, columns, start, ahead=content.read)
+        self._checker = RecordChecker(dialect, columns, start, ahead=self._ahead)
         self._counted = None if full else start + FIRST_BLOCK
         self._last: deque[_Block] = deque(maxlen=2)  # where the last record begins, unless it is longer than a block
 
@@ -50,10 +50,20 @@ class Scan:
         """The rows that have ended so far."""
         return self._scanner.rows
 
-    @property
-    def spaced(self) -> int | None:
-        """The first record found so far in which a quote opens no field since spaces stand before it."""
-        return self._scanner.spaced
+    def warnings(self, given: Sequence[str]) -> tuple[str, ...]:
+        """Return warnings with what was found so far: a quote that opens no field since spaces stand before it.
+
+        Args:
+            given: Warnings about the beginning of the text, where somebody may have found it as well.
+        """
+        record, option = self._scanner.spaced, "skip_initial_space=True"
+        if record is None or any(option in warning for warning in given):
+            return tuple(given)
+        return (
+            *given,
+            f"Record {record} has a quote after spaces, which quotes nothing: spaces and quotes are part of the field. "
+            f"If they should not be, pass csv=CsvOptions({option}).",
+        )
 
     def advance(self, cutter: RecordCutter | None = None) -> list[Cut]:
         """Scan on until partitions are certain, the text ends, or a worker thread was kept for long enough.
@@ -103,6 +113,12 @@ class Scan:
         checker = RecordChecker(self._dialect, self._columns, start, rows=rows)
         for block in (text[start - self._last[0].offset :], b""):
             _scanned(block, scanner, checker)
+
+    def _ahead(self, offset: int) -> bytes:
+        # For a hint only: if what follows cannot be read, the fault that was found is to be told.
+        with suppress(SourceError):
+            return self._content.read(offset)
+        return b""
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
