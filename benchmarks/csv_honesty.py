@@ -142,19 +142,18 @@ def _record(
 def _given(draw: random.Random, delimiter: str) -> tuple[kumo_async.CsvOptions, dict[str, Any]]:
     """What of the dialect is given, and how Python is told the same."""
     known: dict[str, Any] = {"delimiter": delimiter}
-    given, dialect = draw.choice(
-        [
-            ({}, {}),
-            (known, {}),
-            (known, {}),
-            (known | {"escape": "\\"}, {"escapechar": "\\"}),
-            (known | {"quote": "'"}, {"quotechar": "'"}),
-            (known | {"quote": "'", "escape": "\\"}, {"quotechar": "'", "escapechar": "\\"}),
-            (known | {"quote": ""}, {"quoting": csv.QUOTE_NONE}),
-            (known | {"quote": "", "escape": "\\"}, {"quoting": csv.QUOTE_NONE, "escapechar": "\\"}),
-            (known | {"skip_initial_space": True}, {"skipinitialspace": True}),
-        ]
-    )
+    choices: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({}, {}),
+        (known, {}),
+        (known, {}),
+        (known | {"escape": "\\"}, {"escapechar": "\\"}),
+        (known | {"quote": "'"}, {"quotechar": "'"}),
+        (known | {"quote": "'", "escape": "\\"}, {"quotechar": "'", "escapechar": "\\"}),
+        (known | {"quote": ""}, {"quoting": csv.QUOTE_NONE}),
+        (known | {"quote": "", "escape": "\\"}, {"quoting": csv.QUOTE_NONE, "escapechar": "\\"}),
+        (known | {"skip_initial_space": True}, {"skipinitialspace": True}),
+    ]
+    given, dialect = draw.choice(choices)
     return kumo_async.CsvOptions(**given), dialect
 
 
@@ -178,7 +177,7 @@ def _read_partitions(contents: list[bytes], case: Case) -> Rows | None:
 
 
 def _read_table(contents: list[bytes]) -> Rows:
-    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
+    tables = [pq.ParquetFile(io.BytesIO(content)).read() for content in contents]
     return [
         ["" if value is None else str(value) for value in row.values()] for table in tables for row in table.to_pylist()
     ]

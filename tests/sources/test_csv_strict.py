@@ -41,8 +41,8 @@ Way = Callable[[Path, bytes, dict[str, Any]], int]
 
 def _cut(write: Callable[[Path, bytes], Path], size: int | None, **options: Any) -> Way:
     def rows(path: Path, data: bytes, csv: dict[str, Any]) -> int:
-        encoding = {"encoding": "utf-16"} if write is _recoded else {}
-        return sum(rows or 0 for rows, _ in cut(write(path, data), size, csv=CsvOptions(**csv, **encoding), **options))
+        given = CsvOptions(**csv, encoding="utf-16" if write is _recoded else None)
+        return sum(rows or 0 for rows, _ in cut(write(path, data), size, csv=given, **options))
 
     return rows
 
