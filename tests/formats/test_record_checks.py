@@ -71,7 +71,7 @@ def bad_byte(record: bytes, *, ended: bool = True) -> int | None:
 
 def check(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int) -> tuple[int, int] | None:
     error = fault(dialect, blocks, columns, offset)
-    return error and (error.record, error.offset)
+    return None if error is None else (error.record, error.offset)
 
 
 def fault(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int = 0) -> CheckError | None:

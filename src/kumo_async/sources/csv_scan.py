@@ -28,8 +28,9 @@ class Scan:
         dialect: How it separates and quotes its fields.
         start: The offset in bytes of the first record behind the header.
         columns: The number of fields that each record must have.
-        full: Whether the fields of all records are counted; otherwise of those within the first MiB and the last one,
-            where footers are. Their bytes are looked at everywhere, since that takes hardly any time.
+        full: Whether the fields of all records are counted; otherwise of those within the first MiB, of those within
+            the last one, where footers are, and around line ends after a backslash, which may be meant as escaped.
+            Their bytes are looked at everywhere, since that takes hardly any time.
     """
 
     def __init__(
@@ -93,25 +94,35 @@ class Scan:
     def _scan(self, block: bytes) -> RecordEnds:
         with self._refusing():
             self.finished = not block
-            if self.finished:
-                self._check_last()
-            offset, rows = self._scanner.offset, self._scanner.rows
+            if self.finished and not self._scanner.count_fields:
+                self._count_last()
+            offset, rows, counted = self._scanner.offset, self._scanner.rows, self._scanner.count_fields
             ends = _scanned(block, self._scanner, self._checker)
-            if self._counted is not None:
-                self._last.append(_Block(block, offset, rows, ends))
+            if self._counted is not None and block:
+                self._last.append(_Block(block, offset, rows, ends, self._may_continue(block)))
+                if not counted and any(near.continues for near in self._last):
+                    self._count_last()
                 self._scanner.count_fields = self._scanner.offset < self._counted
         return ends
 
-    def _check_last(self) -> None:
-        """Count the fields of the last records, too, from the first one on that begins in the last two blocks."""
-        if self._scanner.count_fields or all(block.ends.end < 0 for block in self._last):
+    def _may_continue(self, block: bytes) -> bool:
+        """Whether a line end may be meant as escaped, as MySQL writes it: then a record has become two."""
+        if self._dialect.escape is not None:
+            return False
+        at_border = bool(self._last) and self._last[-1].data.endswith(b"\\") and block[:1] in (b"\r", b"\n")
+        return at_border or (b"\\" in block and (b"\\\n" in block or b"\\\r" in block))
+
+    def _count_last(self) -> None:
+        """Count the fields in the last two blocks, too, from the first record on that begins there."""
+        first = next((block for block in self._last if block.ends.end >= 0), None)
+        if first is None:
             return
-        text = b"".join(block.data for block in self._last)
-        first = next(block for block in self._last if block.ends.end >= 0)
-        start, rows = int(first.ends.offsets[0]), first.rows + (first.ends.blank is None or not first.ends.blank[0])
+        blank = first.ends.blank
+        start, rows = int(first.ends.offsets[0]), first.rows + (blank is None or not blank[0])
         scanner = RecordScanner(self._dialect, start, rows=rows, count_fields=True)
-        checker = RecordChecker(self._dialect, self._columns, start, rows=rows)
-        for block in (text[start - self._last[0].offset :], b""):
+        checker = RecordChecker(self._dialect, self._columns, start, rows=rows, ahead=self._ahead)
+        text = b"".join(block.data for block in self._last)[start - self._last[0].offset :]
+        for block in (text, b"") if self.finished else (text,):
             _scanned(block, scanner, checker)
 
     def _ahead(self, offset: int) -> bytes:
@@ -130,12 +141,21 @@ class Scan:
 
 
 class _Block(NamedTuple):
-    """A block, its offset in bytes, the rows that ended before it, and the records that ended in it."""
+    """A block.
+
+    Attributes:
+        data: Its bytes.
+        offset: Its offset in bytes.
+        rows: The rows that ended before it.
+        ends: The records that ended in it.
+        continues: Whether a line end in it may be meant as escaped.
+    """
 
     data: bytes
     offset: int
     rows: int
     ends: RecordEnds
+    continues: bool
 
 
 def _scanned(block: bytes, scanner: RecordScanner, checker: RecordChecker) -> RecordEnds:
