@@ -112,7 +112,8 @@ CASES: dict[int, list[Case]] = {
     ],
     10: [
         Case(pa.table([words, words], names=["a", "a"]), names=["a", "a_1"]),
-        Case(pa.table([words, words], names=["a", "A"]), "case"),
+        Case(pa.table([words] * 3, names=["a", "A", "a_1"]), names=["a", "A_2", "a_1"]),
+        Case(pa.table([words, words], names=["user id", "User.ID"]), names=["user_id", "User_ID_1"]),
     ],
     11: [
         Case(

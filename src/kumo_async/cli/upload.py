@@ -18,12 +18,17 @@ from ..sources import ENDINGS, file_type_of_path
 from ..sources.files import SourceFile, local_path
 from .file_options import (
     ColumnNames,
+    Comment,
     Delimiter,
     Encoding,
     Escape,
     NoHeader,
     OnUnsupported,
     Quote,
+    ShortRecords,
+    ShortRows,
+    SkipInitialSpace,
+    SkipRows,
     Unsupported,
     Validate,
     Validation,
@@ -87,9 +92,13 @@ def upload(
     delimiter: Delimiter = None,
     quote: Quote = None,
     escape: Escape = None,
+    skip_initial_space: SkipInitialSpace = False,
+    skip_rows: SkipRows = 0,
+    comment: Comment = None,
     encoding: Encoding = None,
     no_header: NoHeader = False,
     column_names: ColumnNames = None,
+    short_rows: ShortRows = ShortRecords.error,
     no_verify_parts: NoVerifyParts = False,
     no_resume: NoResume = False,
     dry_run: DryRun = False,
@@ -104,7 +113,18 @@ def upload(
     from .progress import live_progress
 
     kind, table = _type_and_name(path, file_type, name)
-    csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
+    csv = csv_options(
+        delimiter,
+        quote,
+        escape,
+        encoding,
+        skip_initial_space=skip_initial_space,
+        skip_rows=skip_rows,
+        comment=comment,
+        short_rows=short_rows,
+        no_header=no_header,
+        column_names=column_names,
+    )
     check_for_type(kind, csv, on_unsupported)
     options = UploadOptions(
         validate=validate.value,

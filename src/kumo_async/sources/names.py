@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import SourceError
-from ..formats.names import case_twins, clean_names
+from ..formats.names import clean_names, number_case_twins
 from ..formats.types import MAX_LISTED
 
 __all__ = ["ColumnNames", "accept_names"]
@@ -32,22 +32,31 @@ class ColumnNames:
 
 
 def accept_names(path: str, names: Sequence[str]) -> ColumnNames:
-    """Apply Kumo's rule for column names.
+    """Apply Kumo's rule for column names, and number those that differ by case only.
 
     Raises:
-        SourceError: If there are no columns, or two names differ by case only.
+        SourceError: If there are no columns.
     """
     if not names:
         raise SourceError(f"{path} has no columns.", path=path)
-    new = tuple(clean_names(names))
-    if twins := case_twins(new):
-        listed = _listed([" and ".join(map(repr, group)) for group in twins], "; ")
-        raise SourceError(
-            f"{path} has columns whose names differ by case only, which Kumo cannot keep apart: {listed}. Rename one "
-            f"of each.",
-            path=path,
-        )
-    return ColumnNames(tuple(names), new, tuple(_warnings(names, new)))
+    cleaned = clean_names(names)
+    new = number_case_twins(cleaned)
+    return ColumnNames(tuple(names), tuple(new), (*_warnings(names, new), *_case_warnings(names, cleaned, new)))
+
+
+def _case_warnings(old: Sequence[str], cleaned: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Tell of the names that differ by case only, as they are in the file."""
+    first: dict[str, str] = {}
+    for before, clean in zip(old, cleaned, strict=True):
+        first.setdefault(clean.lower(), before)
+    numbered = [
+        f"{before!r} became {after!r}, since {first[clean.lower()]!r} comes first"
+        for before, clean, after in zip(old, cleaned, new, strict=True)
+        if clean != after
+    ]
+    if not numbered:
+        return []
+    return [f"Column names that differ by case only were numbered: {_listed(numbered, '; ')}."]
 
 
 def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:

@@ -189,24 +189,7 @@ def _look(file: SourceFile, data: bytes, start: int, options: UploadOptions) -> 
 
 
 def _accept(path: str, footer: Footer, columns: list[ColumnType]) -> tuple[ColumnNames, AcceptedTypes]:
-    problems: list[SourceError] = []
-    with _collecting(problems):
-        names = accept_names(path, footer.columns)
-    with _collecting(problems):
-        types = accept_types(path, footer, columns)
-    if problems:
-        # All that is wrong with the columns is said at once.
-        refused = tuple(column for problem in problems for column in problem.columns or ())
-        raise SourceError("\n".join(map(str, problems)), path=path, columns=refused or None) from problems[0]
-    return names, types
-
-
-@contextmanager
-def _collecting(problems: list[SourceError]) -> Iterator[None]:
-    try:
-        yield
-    except SourceError as error:
-        problems.append(error)
+    return accept_names(path, footer.columns), accept_types(path, footer, columns)
 
 
 @contextmanager
