@@ -10,15 +10,16 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["ARROW_KEY", "Changes", "by_name", "mentions"]
+__all__ = ["ARROW_KEY", "Changes", "NameIndex", "by_name"]
 
 ARROW_KEY = b"ARROW:schema"
 
@@ -29,7 +30,7 @@ _MOST_WORK = 1 << 30
 """Bytes that are compared for one entry, of all names together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Changes:
     """What becomes of a file's top-level columns.
 
@@ -45,16 +46,16 @@ class Changes:
     types: Sequence[Any] = ()
     dropped: dict[str, None] = field(default_factory=dict)
 
-    @property
-    def changed(self) -> frozenset[str]:
+    @cached_property
+    def changed(self) -> NameIndex:
         """The old names of the columns that have another name or type."""
         types = self.types or [None] * len(self.old)
         columns = zip(self.old, self.new, types, strict=True)
-        return frozenset(old for old, new, kind in columns if old != new or kind is not None)
+        return NameIndex(old for old, new, kind in columns if old != new or kind is not None)
 
     def kept(self, key: bytes, value: bytes) -> bytes | None:
         """Give the value of an entry of unknown form; None if a changed column stands in it."""
-        if not mentions(key, self.changed) and not mentions(value, self.changed):
+        if not self.changed.stand_in(key) and not self.changed.stand_in(value):
             return value
         self.drop(key)
         return None
@@ -73,21 +74,49 @@ def by_name(changes: Changes) -> dict[str, deque[tuple[str, Any]]]:
     return found
 
 
-def mentions(value: bytes, names: Collection[str]) -> bool:
-    """Say whether a name stands in a value: as a word of its text, or of the texts in its JSON or its base64.
+class NameIndex:
+    """Some names of columns, to be looked for in many values.
 
-    Takes time in proportion to the value, but for names that are no single word. True where that would be too long.
+    Args:
+        names: The names.
 
     Example:
-        >>> value = b'{"columns": ["user id"], "note": "by use"}'
-        >>> [mentions(value, {name}) for name in ("user id", "user", "us", "note")]
-        [True, True, False, True]
+        >>> index = NameIndex(["user id", "n"])
+        >>> [index.stand_in(value) for value in (b'{"of": ["user id"]}', b"id of user", b"n,m", b"name")]
+        [True, False, True, False]
     """
-    if not names:
-        return False
-    if len(value) > _MOST_BYTES:
-        return True
-    return any(_stand_in(text, names) for text in _readings(value))
+
+    def __init__(self, names: Iterable[str]) -> None:
+        unique = set(names)
+        words = {name: _words(name) for name in unique}
+        often = Counter(word for found in words.values() for word in set(found))
+        self._words = {name for name, found in words.items() if found == [name]}
+        self._wordless = [name for name, found in words.items() if not found]
+        # A name of several words is looked for only where its rarest one is.
+        self._others: dict[str, list[str]] = {}
+        for name in unique - self._words - set(self._wordless):
+            self._others.setdefault(min(words[name], key=lambda word: often[word]), []).append(name)
+
+    def __bool__(self) -> bool:
+        return bool(self._words or self._others or self._wordless)
+
+    def stand_in(self, value: bytes) -> bool:
+        """Say whether a name stands in a value: as words of its text, or of the texts in its JSON or its base64.
+
+        Takes time in proportion to the value. True where it is too large to be looked through.
+        """
+        if not self:
+            return False
+        return len(value) > _MOST_BYTES or any(map(self._stand_in, _readings(value)))
+
+    def _stand_in(self, text: str) -> bool:
+        words = set(_words(text))
+        if not self._words.isdisjoint(words):
+            return True
+        if any(f'"{name}"' in text or f"'{name}'" in text for name in self._wordless):
+            return True
+        others = [name for word in words & self._others.keys() for name in self._others[word]]
+        return len(others) * len(text) > _MOST_WORK or any(_stands_in(text, name) for name in others)
 
 
 def _readings(value: bytes) -> Iterator[str]:
@@ -113,20 +142,17 @@ def _texts(document: Any) -> Iterator[str]:
                 waiting += entries.values()
 
 
-def _stand_in(text: str, names: Collection[str]) -> bool:
-    words = set(_words(text))
-    if any(name in words for name in names):
-        return True
-    others = [name for name in names if not _is_word(name)]
-    return len(others) * len(text) > _MOST_WORK or any(_stands_in(text, name) for name in others)
-
-
 def _stands_in(text: str, name: str) -> bool:
-    """Look for a name that is not a single word: between other words, or in quotes where it has no word at all."""
-    if not _words(name):
-        return f'"{name}"' in text or f"'{name}'" in text
-    left, right = (r"\b" if _is_word(end) else "" for end in (name[0], name[-1]))
-    return re.search(left + re.escape(name) + right, text) is not None
+    """Look for a name between other words."""
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        before, after = text[max(0, at - 1) : at + 1], text[end - 1 : end + 1]
+        # Two characters of a word beside each other would make it a part of a longer one.
+        if not (at and _is_word(before)) and not (end < len(text) and _is_word(after)):
+            return True
+        at = text.find(name, at + 1)
+    return False
 
 
 _words = re.compile(r"\w+").findall

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kumo_async.formats.key_values import Changes, by_name, mentions
+from kumo_async.formats.key_values import Changes, by_name
 
 __all__ = ["PANDAS_KEY", "rewritten_pandas"]
 
@@ -29,7 +29,7 @@ def rewritten_pandas(value: bytes, changes: Changes) -> bytes | None:
     if not isinstance(document, dict) or not isinstance(document.get("columns", []), list):
         return None
     _rewrite_columns(document.get("columns", []), changes)
-    if "attributes" in document and mentions(json.dumps(document["attributes"]).encode(), changes.changed):
+    if "attributes" in document and changes.changed.stand_in(json.dumps(document["attributes"]).encode()):
         document["attributes"] = {}
     if tuple(changes.old) != tuple(changes.new):
         _rename_labels(document, changes)

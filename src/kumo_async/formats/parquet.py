@@ -33,6 +33,7 @@ from kumo_async.formats.thrift import ThriftError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kumo_async.formats.parquet_rename import Names
     from kumo_async.formats.thrift import Patch, Struct
 
 __all__ = [
@@ -88,7 +89,7 @@ class PartitionLayout:
     size: int
 
 
-def plan_row_groups(footer: Footer, target_bytes: int, names: Sequence[str] | None = None) -> list[range]:
+def plan_row_groups(footer: Footer, target_bytes: int, names: Names = None) -> list[range]:
     """Pack consecutive row groups into as few partitions as their order allows.
 
     Args:
@@ -130,7 +131,7 @@ def _without_empty_end(plan: list[range], rows_of_last: int) -> list[range]:
     return plan
 
 
-def _footer_overhead(footer: Footer, names: Sequence[str] | None) -> tuple[int, int]:
+def _footer_overhead(footer: Footer, names: Names) -> tuple[int, int]:
     """Give the bytes of a partition without its row groups, and those to add for each of them."""
     renames = Renames.of(footer, names)
     _, _, start, end = footer.fields[parquet_footer.ROW_GROUPS]
@@ -141,7 +142,7 @@ def _footer_overhead(footer: Footer, names: Sequence[str] | None) -> tuple[int, 
 
 
 def partition_footer(
-    footer: Footer, row_groups: range, names: Sequence[str] | None = None, indexes: PageIndexes | None = None
+    footer: Footer, row_groups: range, names: Names = None, indexes: PageIndexes | None = None
 ) -> PartitionLayout:
     """Lay out a new file that has only some row groups of the source, byte for byte as they are.
 
@@ -194,7 +195,7 @@ def _laid_out(
     return PartitionLayout(tuple(ranges), made.joined(), new, rows, size), mover.unsound
 
 
-def whole_footer(footer: Footer, names: Sequence[str]) -> bytes:
+def whole_footer(footer: Footer, names: Names) -> bytes:
     """Make the footer of a file whose columns get other names while all its data keep their place.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from kumo_async.formats import thrift
 from kumo_async.formats.arrow_schema import rewritten_value
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kumo_async.formats.parquet_footer import Footer
     from kumo_async.formats.thrift import Patch
 
-__all__ = ["Renames", "metadata_patches"]
+__all__ = ["Names", "Renames", "metadata_patches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,14 @@ class Renames:
         return [*self.schema, *self.metadata]
 
     @classmethod
-    def of(cls, footer: Footer, names: Sequence[str] | None) -> Renames:
+    def of(cls, footer: Footer, names: Names) -> Renames:
         """Work out the changes; there are none where `names` is None or the footer has these names.
 
         Raises:
             ValueError: There are not as many names as columns.
         """
+        if isinstance(names, Renames):
+            return names
         if names is not None and len(names) != len(footer.columns):
             raise ValueError(f"There are {len(names)} names for {len(footer.columns)} columns.")
         if names is None or tuple(names) == footer.columns:
@@ -56,6 +58,10 @@ class Renames:
         metadata = metadata_patches(footer, changes)
         schema, paths = footer.schema.name_patches(names), footer.schema.renamed_paths(names)
         return cls(schema, metadata, paths, tuple(changes.dropped))
+
+
+Names: TypeAlias = "Sequence[str] | Renames | None"
+"""The new names of all top-level columns, or what was worked out of them for the same footer; None to keep the old."""
 
 
 def metadata_patches(footer: Footer, changes: Changes, fields: Fields | None = None) -> list[Patch]:

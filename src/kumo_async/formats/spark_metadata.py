@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kumo_async.formats.key_values import Changes, by_name, mentions
+from kumo_async.formats.key_values import Changes, by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def rewritten_spark(value: bytes, changes: Changes) -> bytes | None:
             each["name"], kind = waiting[each["name"]].popleft()
             if kind is not None:
                 each["type"] = _spark_type(kind)
-        if mentions(json.dumps(each.get("metadata")).encode(), changes.changed):
+        if changes.changed.stand_in(json.dumps(each.get("metadata")).encode()):
             each["metadata"] = {}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 

@@ -12,7 +12,6 @@ from ..formats.parquet_retype import retyped
 from ..formats.parquet_unreadable import decide_columns
 from ..formats.types import Action, ColumnType, refusal, refused_columns, shortened
 from ..options import UploadOptions
-from .names import ColumnNames
 
 __all__ = ["AcceptedTypes", "accept_types", "decide_types", "metadata_warnings"]
 
@@ -61,13 +60,9 @@ def accept_types(path: str, footer: Footer, columns: Sequence[ColumnType]) -> Ac
     return AcceptedTypes(adapted, tuple(columns), dropped, tuple(_warnings(columns)))
 
 
-def metadata_warnings(names: ColumnNames, types: AcceptedTypes) -> Iterator[str]:
-    """Name the entries of the file's own metadata that are dropped.
-
-    Raises:
-        ParquetError: If the footer cannot be rewritten.
-    """
-    dropped = dict.fromkeys([*types.dropped, *Renames.of(types.footer, names.new).dropped])
+def metadata_warnings(types: AcceptedTypes, renames: Renames) -> Iterator[str]:
+    """Name the entries of the file's own metadata that are dropped."""
+    dropped = dict.fromkeys([*types.dropped, *renames.dropped])
     if dropped:
         yield (
             f"Entries of the file's metadata that name renamed or cast columns, in a form that is not known, were left "

@@ -24,6 +24,7 @@ from ..formats.parquet import (
     whole_footer,
 )
 from ..formats.parquet_int96 import int96_columns
+from ..formats.parquet_rename import Renames
 from ..formats.types import ColumnType
 from ..options import UploadOptions
 from .accept import AcceptedTypes, accept_types, decide_types, metadata_warnings
@@ -54,6 +55,7 @@ class Accepted(NamedTuple):
 
     names: ColumnNames
     types: AcceptedTypes
+    renames: Renames
     warnings: tuple[str, ...]
 
 
@@ -76,7 +78,8 @@ class ParquetSource:
         self._casts = types.casts
         self._retyped = types.footer is not footer
         self._types = types.columns
-        self._new_names = names.new if names.changed else None
+        self._renames = accepted.renames
+        self._renamed = names.changed
         self._options = options
         self._spool = Spool(options.spool_dir, UNIT_BYTES)
 
@@ -123,11 +126,11 @@ class ParquetSource:
 
     def _pages(self) -> ParquetPages:
         with _refusing(self.file.path):
-            return ParquetPages(self.file, whole_footer(self._footer, self.columns))
+            return ParquetPages(self.file, whole_footer(self._footer, self._renames))
 
     def _plan(self, size: int | None) -> list[Stretch]:
         with _refusing(self.file.path):
-            stretches = plan_stretches(self._footer, size, self._new_names, casts=self._casts)
+            stretches = plan_stretches(self._footer, size, self._renames, casts=self._casts)
             if is_mixed(stretches) and not is_like_copied(self._encoding(like_copied=True)[0]):
                 stretches = [Stretch(range(len(self._footer.row_groups)), encoded=True)]
         return stretches
@@ -156,10 +159,10 @@ class ParquetSource:
 
     def _whole(self) -> Partition:
         """Return the file as one object: as it is, or with a new footer where names or types change."""
-        if self._new_names is None and not self._retyped:
+        if not self._renamed and not self._retyped:
             return Partition((FileRange(self.file, 0, self.file.size),), self._footer.num_rows)
         with _refusing(self.file.path):
-            footer = whole_footer(self._footer, self.columns)
+            footer = whole_footer(self._footer, self._renames)
             verify_footer(footer, self._footer.num_rows, self.columns)
         return Partition((FileRange(self.file, 0, self._footer.data_end), footer), self._footer.num_rows)
 
@@ -173,11 +176,11 @@ class ParquetSource:
 
     def _layout(self, row_groups: range, size: int) -> PartitionLayout:
         if indexes := read_page_indexes(self.file, self._footer, row_groups):
-            layout = partition_footer(self._footer, row_groups, self._new_names, indexes)
+            layout = partition_footer(self._footer, row_groups, self._renames, indexes)
             # A row group that fills a partition alone may leave them no place.
             if layout.size <= size:
                 return layout
-        return partition_footer(self._footer, row_groups, self._new_names)
+        return partition_footer(self._footer, row_groups, self._renames)
 
 
 async def _check_magic(file: SourceFile) -> None:
@@ -210,8 +213,9 @@ def _accept(path: str, footer: Footer, columns: list[ColumnType]) -> Accepted:
         # All that is wrong with the columns is said at once.
         refused = tuple(column for problem in problems for column in problem.columns or ())
         raise SourceError("\n".join(map(str, problems)), path=path, columns=refused or None) from problems[0]
-    warnings = (*names.warnings, *types.warnings, *metadata_warnings(names, types))
-    return Accepted(names, types, warnings)
+    renames = Renames.of(types.footer, names.new)
+    warnings = (*names.warnings, *types.warnings, *metadata_warnings(types, renames))
+    return Accepted(names, types, renames, warnings)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..formats.parquet import Footer, partition_footer, plan_row_groups
+from ..formats.parquet_rename import Names
 from .encode import LEAST_BYTES
 
 __all__ = ["Stretch", "is_mixed", "plan_stretches"]
@@ -24,7 +25,7 @@ class Stretch:
     encoded: bool
 
 
-def plan_stretches(footer: Footer, size: int | None, names: Sequence[str] | None, *, casts: bool) -> list[Stretch]:
+def plan_stretches(footer: Footer, size: int | None, names: Names, *, casts: bool) -> list[Stretch]:
     """Cut a file into stretches, in order.
 
     Args:
@@ -57,7 +58,7 @@ def is_mixed(stretches: Sequence[Stretch]) -> bool:
     return len({stretch.encoded for stretch in stretches}) > 1
 
 
-def _is_giant(footer: Footer, groups: range, size: int, names: Sequence[str] | None) -> bool:
+def _is_giant(footer: Footer, groups: range, size: int, names: Names) -> bool:
     with_rows = [footer.row_groups[group] for group in groups if footer.row_groups[group].num_rows]
     if len(with_rows) != 1 or with_rows[0].size <= LEAST_BYTES or with_rows[0].num_rows == 1:
         return False
