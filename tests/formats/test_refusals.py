@@ -16,6 +16,7 @@ import pytest
 
 import kumo_async
 from kumo_async.formats.types import Action, decide, refusal, refused_columns
+from kumo_async.sources.names import accept_names
 
 text = pa.string()
 
@@ -58,6 +59,16 @@ async def test_the_whole_message_is_bounded(parquet: kumo_async.FileUploadConnec
     assert len(raised.value.columns or ()) == 200
 
 
+def test_warnings_of_long_names_are_bounded() -> None:
+    names = [*("n " * 3_000 + str(number) for number in range(300)), "ü" * 30_000, *["twice " * 900] * 2]
+    warnings = accept_names("t.csv", names).warnings
+    assert warnings
+    assert max(map(len, warnings)) < 250_000
+    with pytest.raises(kumo_async.SourceError) as raised:
+        accept_names("t.csv", ["a" * 30_000, "A" * 30_000])
+    assert len(str(raised.value)) < 2_000
+
+
 VALUES: list[tuple[Any, Any]] = [
     (pa.struct({"x": pa.int64()}), {"x": 1}),
     (pa.map_(text, text), [("k", "v")]),
@@ -67,6 +78,8 @@ VALUES: list[tuple[Any, Any]] = [
     (pa.list_(pa.list_(pa.int64())), [[1]]),
     (pa.list_(pa.struct({"x": text})), [{"x": "y"}]),
     (pa.list_(pa.date32()), [1]),
+    (pa.list_(pa.null()), [None]),
+    (pa.list_(pa.string_view()), ["x"]),
     (pa.list_(pa.timestamp("us")), [1]),
     (pa.list_(pa.time32("s")), [1]),
     (pa.list_(pa.duration("s")), [1]),

@@ -149,3 +149,16 @@ async def test_statistics_that_lie_are_found_while_values_are_cast(
     assert plane.table_files("t", "parquet") == []
     with pytest.raises(kumo_async.SourceError, match=r"'price' .*row group 0"):
         await parquet.upload_async("t", path, options=kumo_async.UploadOptions(validate="full"))
+
+
+@pytest.mark.parametrize("validate", ["fast", "full"])
+async def test_decimals_and_nulls_of_polars_go_up(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path, validate: Any
+) -> None:
+    prices = pl.Series(["1.25", None, "-3.50"]).cast(pl.Decimal(38, 2))
+    frame = pl.DataFrame({"price": prices, "nothing": pl.Series([None] * 3, dtype=pl.Null), "id": range(3)})
+    frame.write_parquet(tmp_path / "t.parquet")
+    await parquet.upload_async("t", tmp_path / "t.parquet", options=small(None, validate=validate))
+    (file,) = plane.table_files("t", "parquet")
+    assert joined([file]).schema.types == [pa.decimal128(18, 2), pa.string(), pa.int64()]
+    assert pl.read_parquet(file).rows() == frame.rows()

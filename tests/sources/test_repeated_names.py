@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parquet_edits import metas, with_footer
 from parquet_files import load, write
 from parquet_uploads import joined, small
 
 import kumo_async
+from kumo_async.formats import thrift
 from kumo_async.formats.key_values import NameIndex
+from kumo_async.formats.parquet import Footer
+from kumo_async.formats.parquet_columns import META_DATA
+from kumo_async.formats.thrift import STRUCT, write_binary, write_list
 from kumo_async.local import LocalDataPlane
 
 Connector = kumo_async.FileUploadConnector
@@ -292,3 +298,27 @@ def test_a_name_in_json_is_found_however_it_is_written(name: str, other: str, no
 def test_many_names_and_large_values_take_no_time_to_speak_of(value: bytes) -> None:
     NameIndex(f"c {number}" for number in range(2_000)).stand_in(value)
     assert NameIndex(["y"]).stand_in(b"x" * (16 * 1024 * 1024 + 1))
+
+
+@pytest.mark.parametrize("size", [None, 2_000])
+async def test_entries_of_single_columns_go_with_their_old_names(
+    plane: LocalDataPlane, parquet: Connector, tmp_path: Path, size: int | None
+) -> None:
+    source = write(pa.table({"user id": range(300), "plain": range(300)}), row_group_size=100)
+    footer = load(source)
+    entry = write_list(STRUCT, [b"\x18" + write_binary(b"unit") + b"\x18" + write_binary(b"user id: kg") + b"\0"])
+    patches = []
+    for _, meta in metas(footer):
+        # Between the size, field 7, and the place of the first page, field 9, which then is one field further.
+        _, head, start, _ = meta[9]
+        patches.append((head, start, b"\x19" + entry + bytes([footer.data[head] - 0x10])))
+    files, _ = await stored(plane, parquet, tmp_path / "t.parquet", with_footer(source, patches), size)
+    assert joined(files).column_names == ["user_id", "plain"]
+    found = [8 in meta for file in files for _, meta in full_metas(load(file.read_bytes()))]
+    assert found == [False, True] * 3
+
+
+def full_metas(footer: Footer) -> Iterator[tuple[thrift.Struct, thrift.Struct]]:
+    """Give the fields of all columns and all fields of their metadata."""
+    for column, _ in metas(footer):
+        yield column, thrift.scan(footer.data, column[META_DATA][2])[0]

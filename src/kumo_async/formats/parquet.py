@@ -215,7 +215,7 @@ def whole_footer(footer: Footer, names: Names) -> bytes:
         for group in footer.row_groups:
             raw = read_row_group(footer.data, group.described_at)
             for leaf, path in renames.paths.items():
-                patches += thrift.changes(raw.metas[leaf], {ids.PATH: path})
+                patches += thrift.changes(raw.metas[leaf], {ids.PATH: path, ids.COLUMN_KEY_VALUES: None})
                 patches += _without_copy(footer.data, raw.columns[leaf], raw.metas[leaf])
     return with_tail(thrift.splice(footer.data, 0, len(footer.data), sorted(patches)))
 
