@@ -16,10 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parquet_edits import metas, with_footer
 from parquet_files import load
 
 import kumo_async
+from kumo_async.formats import thrift
 from kumo_async.formats.parquet import whole_footer
+from kumo_async.formats.parquet_columns import META_DATA
 from kumo_async.formats.parquet_int96 import instants, int96_as_bytes
 from kumo_async.local import LocalDataPlane
 
@@ -121,3 +124,16 @@ def test_the_footer_has_them_read_as_they_are(write_parquet: WritesParquet, grou
     # What was derived without reading the row groups again is what reading them gives.
     again = load(path.read_bytes())
     assert (again.row_groups, again.schema) == (as_bytes.row_groups, as_bytes.schema)
+
+
+async def test_a_column_that_says_it_has_other_pages_is_refused_where_it_is_encoded(
+    plane: LocalDataPlane, parquet: Connector, write_int96: Callable[..., Path]
+) -> None:
+    path = write_int96([packed(EPOCH, 0)] * 4)
+    source = path.read_bytes()
+    (column, _), *_ = metas(load(source))
+    meta, _ = thrift.scan(load(source).data, column[META_DATA][2])
+    path.write_bytes(with_footer(source, thrift.changes(meta, {1: thrift.write_integer(1)})))
+    with pytest.raises(kumo_async.SourceError, match="has other pages"):
+        await parquet.upload_async("t", path)
+    assert plane.calls == []

@@ -21,7 +21,7 @@ from datafusion import SessionContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parquet_edits import with_footer
-from parquet_files import load, page_hashes
+from parquet_files import fastparquet, load, page_hashes
 from parquet_uploads import hashes, joined, small
 
 import kumo_async
@@ -257,6 +257,9 @@ async def test_int96_beside_copied_row_groups_keeps_every_bit(
         column = pq.read_metadata(file).row_group(0).column(0)
         assert column.physical_type == "INT96"
         assert column.statistics is None or not column.statistics.has_min_max
+    frames = [fastparquet.ParquetFile(io.BytesIO(file.read_bytes())).to_pandas() for file in files]
+    assert [value for frame in frames for value in frame["value"]] == NOISE.tolist()
+    assert [value for frame in frames for value in frame["time"].astype("int64")] == times.cast("int64").to_pylist()
 
 
 @given(

@@ -7,15 +7,20 @@ bytes are the nanoseconds of a day and four the Julian day, little-endian.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kumo_async.formats import thrift
+from kumo_async.formats.parquet import WRITE_AGAIN
 from kumo_async.formats.parquet_columns import META_DATA, read_row_group
 from kumo_async.formats.parquet_footer import SCHEMA, Footer
 from kumo_async.formats.parquet_retype import count_elements, with_data
-from kumo_async.formats.parquet_schema import MAX_ELEMENTS
+from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError
+from kumo_async.formats.thrift import ThriftError
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
     from kumo_async.formats.thrift import Patch, Struct
 
 __all__ = ["INT96", "instants", "int96_as_bytes", "int96_columns"]
@@ -39,24 +44,29 @@ def int96_as_bytes(footer: Footer) -> Footer:
     """Give the footer of the same file that calls timestamps of 96 bits twelve bytes; the same one if there are none.
 
     Raises:
-        ThriftError: The encoding is broken.
+        ParquetError: The footer does not describe them as any writer does.
     """
-    columns = int96_columns(footer)
+    columns = set(int96_columns(footer))
     if not columns:
         return footer
-    elements = thrift.structs(footer.data, footer.fields, SCHEMA, MAX_ELEMENTS)
-    starts = [1]
-    for element in footer.elements:
-        starts.append(starts[-1] + count_elements(element))
-    schema = [patch for column in columns for patch in _as_bytes(footer.data, elements[starts[column]])]
-    leaves = [leaf for leaf, owner in enumerate(footer.schema.owners) if owner in set(columns)]
-    groups = [
-        (*_type_of(footer.data, group.described_at, leaf), thrift.write_integer(_FIXED_BYTES))
-        for group in footer.row_groups
-        for leaf in leaves
-    ]
+    try:
+        schema = [patch for element in _elements(footer, columns) for patch in _as_bytes(footer.data, element)]
+        leaves = [leaf for leaf, owner in enumerate(footer.schema.owners) if owner in columns]
+        groups = [patch for group in footer.row_groups for patch in _group_patches(footer, group.described_at, leaves)]
+    except ThriftError as error:
+        raise ParquetError(f"The footer cannot be rewritten: {error} {WRITE_AGAIN}") from error
     moved = sum(len(value) - (end - start) for start, end, value in schema)
-    return with_data(footer, thrift.splice(footer.data, 0, len(footer.data), sorted([*schema, *groups])), moved)
+    data = thrift.splice(footer.data, 0, len(footer.data), sorted([*schema, *groups]))
+    return with_data(footer, data, moved)
+
+
+def _elements(footer: Footer, columns: Container[int]) -> Iterator[Struct]:
+    elements = thrift.structs(footer.data, footer.fields, SCHEMA, MAX_ELEMENTS)
+    position = 1
+    for column, element in enumerate(footer.elements):
+        if column in columns:
+            yield elements[position]
+        position += count_elements(element)
 
 
 def _as_bytes(data: bytes, element: Struct) -> list[Patch]:
@@ -65,15 +75,19 @@ def _as_bytes(data: bytes, element: Struct) -> list[Patch]:
     if _TYPE_LENGTH in element:
         return [*thrift.changes(element, {_TYPE: kind, _TYPE_LENGTH: width}), *patches]
     # The length comes between the type and the field after it, whose number is written as the difference to the last.
-    (_, _, start, end), (_, head, value, _) = list(element.values())[:2]
-    after = bytes([data[head] - 0x10])
-    return [(start, end, kind + b"\x15" + width), (head, value, after), *patches]
+    (first, (_, _, start, end)), (_, (_, head, value, _)) = islice(element.items(), 2)
+    if first != _TYPE or data[head] < 0x20:
+        raise ThriftError("A timestamp of 96 bits is described in an unusual order.")
+    return [(start, end, kind + b"\x15" + width), (head, value, bytes([data[head] - 0x10])), *patches]
 
 
-def _type_of(data: bytes, described_at: int, leaf: int) -> tuple[int, int]:
-    column = read_row_group(data, described_at).columns[leaf]
-    _, _, start, end = thrift.scan(data, column[META_DATA][2])[0][_TYPE]
-    return start, end
+def _group_patches(footer: Footer, described_at: int, leaves: Iterable[int]) -> Iterator[Patch]:
+    columns = read_row_group(footer.data, described_at).columns
+    for leaf in leaves:
+        meta, _ = thrift.scan(footer.data, columns[leaf][META_DATA][2])
+        if thrift.integer(footer.data, meta, _TYPE) != INT96:
+            raise ThriftError("A column of timestamps of 96 bits has other pages.")
+        yield from thrift.changes(meta, {_TYPE: thrift.write_integer(_FIXED_BYTES)})
 
 
 def instants(values: Any) -> Any:
