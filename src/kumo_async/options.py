@@ -180,9 +180,10 @@ class UploadOptions:
             Parquet file is decoded and, where the file has checksums, compared with them, while partitions are already
             being sent. Costs about the time of reading the table once.
         on_unsupported: What is done with a Parquet column of a type that Kumo does not take, where a cast keeps every
-            value: unsigned integers, half floats, binary of fixed size. Default ``"cast"``: it is cast, and the report
-            says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no
-            such cast exists for are refused either way; ``docs/parquet.md`` lists them all.
+            value: unsigned integers, half floats, binary of fixed size, nulls, decimals of over 18 digits whose values
+            need no more than 18. Default ``"cast"``: it is cast, and the report says so. ``"error"``: the file is
+            refused, for those who would rather change it themselves. Types that no such cast exists for are refused
+            either way; ``docs/parquet.md`` lists them all.
         csv: How a CSV file is written. Default: as in RFC 4180, in UTF-8 and with a header; the delimiter is detected.
         convert: ``"parquet"`` to have a CSV file uploaded as Parquet, through a Parquet connector. The file is read
             twice: for the types that keep every value, or to check those of `CsvOptions.types`, before anything is

@@ -11,6 +11,9 @@ from ..formats.types import MAX_LISTED
 
 __all__ = ["ColumnNames", "accept_names"]
 
+_MAX_PART = 1_000
+"""Characters of each thing that a message lists."""
+
 
 @dataclass(frozen=True)
 class ColumnNames:
@@ -92,4 +95,9 @@ def _moved(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str, str]]
 def _listed(parts: Sequence[str], separator: str = ", ") -> str:
     """Join what a sentence lists; of very much the first, since a table may have thousands of columns."""
     more = [f"and {len(parts) - MAX_LISTED:,} more"] if len(parts) > MAX_LISTED else []
-    return separator.join([*parts[:MAX_LISTED], *more])
+    return separator.join([*map(_cut, parts[:MAX_LISTED]), *more])
+
+
+def _cut(part: str) -> str:
+    """Cut what has names of thousands of characters."""
+    return part if len(part) <= _MAX_PART else f"{part[: _MAX_PART - 1]}…"
