@@ -19,6 +19,7 @@ __all__ = [
     "NoHeader",
     "OnUnsupported",
     "Quote",
+    "QuotedNulls",
     "Unsupported",
     "Validate",
     "Validation",
@@ -69,6 +70,9 @@ ColumnNames = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="CSV: the columns' names, separated by commas, in place of the header's."),
 ]
+QuotedNulls = Annotated[
+    bool, typer.Option("--quoted-nulls", help="CSV, with --as parquet: an empty field in quotes is null, too.")
+]
 
 
 def csv_options(
@@ -79,6 +83,7 @@ def csv_options(
     *,
     no_header: bool,
     column_names: str | None,
+    quoted_nulls: bool = False,
 ) -> CsvOptions:
     r"""Return what the command line says of a CSV file.
 
@@ -97,6 +102,7 @@ def csv_options(
         encoding=encoding,
         header=not no_header,
         column_names=None if column_names is None else next(csv.reader([column_names]), []),
+        quoted_nulls=quoted_nulls,
     )
 
 
@@ -108,8 +114,8 @@ def check_for_type(file_type: str, options: CsvOptions, unsupported: Unsupported
     """
     if file_type == "parquet" and options != CsvOptions():
         raise ConfigurationError(
-            "--delimiter, --quote, --escape, --encoding, --no-header and --column-names are for CSV files, and this is "
-            "a Parquet file. Leave them out."
+            "--delimiter, --quote, --escape, --encoding, --no-header, --column-names and --quoted-nulls are for CSV "
+            "files, and this is a Parquet file. Leave them out."
         )
     if file_type == "csv" and unsupported is not Unsupported.cast:
         raise ConfigurationError("--on-unsupported is for Parquet files, and this is a CSV file. Leave it out.")

@@ -23,6 +23,7 @@ from .file_options import (
     NoHeader,
     OnUnsupported,
     Quote,
+    QuotedNulls,
     Unsupported,
     Validate,
     Validation,
@@ -85,6 +86,7 @@ def upload(
     encoding: Encoding = None,
     no_header: NoHeader = False,
     column_names: ColumnNames = None,
+    quoted_nulls: QuotedNulls = False,
     no_resume: NoResume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -97,7 +99,15 @@ def upload(
     from .progress import live_progress
 
     kind, table = _type_and_name(path, file_type, name)
-    csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
+    csv = csv_options(
+        delimiter,
+        quote,
+        escape,
+        encoding,
+        no_header=no_header,
+        column_names=column_names,
+        quoted_nulls=quoted_nulls,
+    )
     check_for_type(kind, csv, on_unsupported)
     options = UploadOptions(
         validate=validate.value,
@@ -182,7 +192,8 @@ def _print_report(report: UploadReport, as_json: bool) -> None:
 
 
 def _typed(document: dict[str, Any]) -> dict[str, Any]:
-    return {**document, "warnings": [as_typed(warning) for warning in document["warnings"]]}
+    reasons = {name: as_typed(reason) for name, reason in document["type_reasons"].items()}
+    return {**document, "type_reasons": reasons, "warnings": [as_typed(warning) for warning in document["warnings"]]}
 
 
 def _print_plan(plan: UploadPlan, as_json: bool) -> None:

@@ -10,6 +10,8 @@ __all__ = ["as_typed"]
 _RULES = [
     (r"(?:options=)?UploadOptions\(convert='(\w+)'\)", r"--as \1"),
     (r"(UploadOptions\((?:verify_parts|partition_threshold)=[^)]*\))", r"(from Python) \1"),
+    (r"csv=CsvOptions\(quoted_nulls=True\)", "--quoted-nulls"),
+    (r"CsvOptions\.types, null_values and quoted_nulls", "--quoted-nulls, and types and null_values from Python,"),
     (r"(csv=CsvOptions\(types=[^)]*\))", r"(from Python) \1"),
     (r"csv=CsvOptions\(delimiter=\.\.\.\)", "--delimiter"),
     (r"csv=CsvOptions\(encoding=\.\.\.\)", "--encoding"),
