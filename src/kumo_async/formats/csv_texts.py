@@ -42,11 +42,11 @@ EVERY: Final = (1 << 9) - 1
 """The mask of all types, as a field without a value has it."""
 
 _MOST_DIGITS: Final = 15  # that every double keeps, where its exponent has less than three
+_MOST_INTEGER_DIGITS: Final = 18  # that every int64 keeps
 _MOST_BOUNDED: Final = 99  # characters, so that zeros do not make up for that
 _MOST_PRINTED: Final = 1_100  # characters: no double has more when all of its digits are printed
 _LARGEST, _LEAST = "9223372036854775807", "-9223372036854775808"
 
-_PLAIN: Final = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)"
 #: C prints a sign and two digits or more, JavaScript and Rust no leading zeros, Java a point before an E without sign.
 #: Without point and sign, `1E2` is rather an id.
 _EXPONENT: Final = r"(?:[eE][-+][0-9]{1,3}|e(?:0|[1-9][0-9]{0,2}))"
@@ -56,8 +56,9 @@ _ZERO: Final = r"-?0(?:(?:\.0*)?(?:[eE][-+]0{1,3}|e0)|\.0+E0)"
 _NO_NUMBER: Final = r"-?(?:nan|NaN|NAN|[iI]nf(?:inity)?|INF(?:INITY)?)"
 
 _SHORT_INTEGER: Final = rf"^(?:0|-?[1-9][0-9]{{0,{_MOST_DIGITS - 1}}})$"
-_SHORT_PLAIN: Final = rf"^{_PLAIN}$"
-_NUMBER: Final = rf"^(?:{_PLAIN}|{_NORMALIZED}|{_ZERO})$"
+_CERTAIN_INTEGER: Final = rf"^(?:0|-?[1-9][0-9]{{0,{_MOST_INTEGER_DIGITS - 1}}})$"
+_PLAIN: Final = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)$"
+_NOT_INTEGER: Final = rf"^(?:-?(?:(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)|{_NORMALIZED}|{_ZERO})$"
 _WITHOUT_DIGITS: Final = rf"^{_NO_NUMBER}$"
 _INTEGER: Final = r"^-?[1-9][0-9]*$"
 _FEW_IN_EXPONENT: Final = r"^[^eE]*(?:[eE][-+]?[0-9]{1,2})?$"
@@ -73,7 +74,7 @@ _IS_UTC: Final = r"(?:Z|\+00(?::?00)?)$"
 _DAY_LENGTH: Final = len("2020-02-29")
 #: In nanoseconds, and where the whole seconds are to be held by themselves.
 _LEAST_MOMENT, _LARGEST_MOMENT = "1677-09-21 00:12:44.000000000", "2262-04-11 23:47:16.854775807"
-_FIRST_DAY, _LAST_DAY = _LEAST_MOMENT[:_DAY_LENGTH], _LARGEST_MOMENT[:_DAY_LENGTH]
+_FIRST_DAY, _FIRST_WHOLE_DAY, _LAST_DAY = "1677-09-21", "1677-09-22", "2262-04-11"
 
 _BOOL: Final = r"^(?:true|True|TRUE|false|False|FALSE)$"
 _WRITTEN: Final = "0123456789.,:+-/_ eETZ"
@@ -164,18 +165,20 @@ def _masks(flags: Flags, mask: int) -> Masks:
 
 def _where(flags: Flags, proof: Callable[[Any], Flags], texts: Any) -> Flags:
     """Ask for a proof where a flag is set alone; elsewhere there is none."""
+    if flags.all():
+        return proof(texts)
     found = np.zeros_like(flags)
     if flags.any():
         found[flags] = proof(texts.filter(_array(flags)))
     return found
 
 
-def _short_integers(texts: Any, among: int) -> Masks:  # noqa: ARG001
-    return _masks(_match(texts, _SHORT_INTEGER), INT | DOUBLE)
+def _short_integers(texts: Any, among: int) -> Masks:
+    return _masks(_match(texts, _SHORT_INTEGER if among & DOUBLE else _CERTAIN_INTEGER), (INT | DOUBLE) & among)
 
 
 def _short_decimals(texts: Any, among: int) -> Masks:  # noqa: ARG001
-    return _masks((_lengths(texts) <= _MOST_DIGITS) & _match(texts, _SHORT_PLAIN), DOUBLE)
+    return _masks((_lengths(texts) <= _MOST_DIGITS) & _match(texts, _PLAIN), DOUBLE)
 
 
 def _long_integers(texts: Any, among: int) -> Masks:
@@ -210,13 +213,14 @@ def _are_doubles_too(integers: Any) -> Flags:
 
 def _other_doubles(texts: Any, among: int) -> Masks:  # noqa: ARG001
     """Judge numbers with many digits or with an exponent, and what has no digits; integers were judged before."""
-    numbers = _match(texts, _NUMBER) & ~_match(texts, _INTEGER)
-    return _masks(_match(texts, _WITHOUT_DIGITS) | _where(numbers, _are_doubles, texts), DOUBLE)
+    numbers = _match(texts, _NOT_INTEGER)
+    others = _where(~numbers, partial(_match, pattern=_WITHOUT_DIGITS), texts)
+    return _masks(others | _where(numbers, _are_doubles, texts), DOUBLE)
 
 
 def _are_doubles(numbers: Any) -> Flags:
     # From the fastest proof to the slowest, each for what the ones before have left.
-    bounded = (_lengths(numbers) <= _MOST_BOUNDED) & _match(numbers, _FEW_IN_EXPONENT)
+    bounded = _lengths(numbers) <= _MOST_BOUNDED
     found = _where(bounded, _are_shortest, numbers)
     found |= _where(bounded & ~found, _have_few_digits, numbers)
     return found | _where(~found, _are_printed, numbers)
@@ -233,7 +237,7 @@ def _have_few_digits(numbers: Any) -> Flags:
     import pyarrow.compute as pc
 
     digits = pc.ascii_trim(pc.replace_substring_regex(numbers, "[eE].*|[-.]", ""), "0")
-    return _lengths(digits) <= _MOST_DIGITS
+    return (_lengths(digits) <= _MOST_DIGITS) & _match(numbers, _FEW_IN_EXPONENT)
 
 
 def _are_printed(numbers: Any) -> Flags:
@@ -258,6 +262,8 @@ def _moments(texts: Any, among: int) -> Masks:  # noqa: ARG001
     import pyarrow.compute as pc
 
     moments = _match(texts, _MOMENT) & ~_bits(pc.starts_with(texts, "0000"))  # before the year 1 is -1
+    if moments.all():
+        return _moment_masks(texts)
     found = _masks(moments, 0)
     if moments.any():
         found[moments] = _moment_masks(texts.filter(_array(moments)))
@@ -278,13 +284,12 @@ def _moment_masks(moments: Any) -> Masks:
 
 def _fit_nanoseconds(moments: Any) -> Flags:
     """Say which moments 64 bits of nanoseconds since 1970 hold; those of two days do so in part."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    days = pc.utf8_slice_codeunits(moments, 0, _DAY_LENGTH)
-    after, before = _bits(pc.greater_equal(days, _FIRST_DAY)), _bits(pc.less_equal(days, _LAST_DAY))
-    edges = _bits(pc.is_in(days, pa.array([_FIRST_DAY, _LAST_DAY])))
-    return (after & before & ~edges) | _where(edges, _fit_edges, moments)
+    # The order of texts is that of days.
+    found = _bits(pc.greater_equal(moments, _FIRST_WHOLE_DAY)) & _bits(pc.less(moments, _LAST_DAY))
+    edges = _where(~found, partial(_match, pattern=rf"^(?:{_FIRST_DAY}|{_LAST_DAY})"), moments)
+    return found | _where(edges, _fit_edges, moments)
 
 
 def _fit_edges(moments: Any) -> Flags:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["chosen", "common_types", "given_types", "reasons"]
 
 _TOGETHER: Final = 1 << 16  # texts: what a call costs does not show any more
+_FIRST: Final = 64  # texts that are asked before all others
 
 
 def chosen(possible: int) -> Any:
@@ -60,8 +61,11 @@ def common_types(columns: Sequence[Any], among: Masks) -> Masks:
         ['int64', 'string']
     """
     found = among.copy()
-    for at, masks in _judged(columns, among):
-        found[at] &= np.bitwise_and.reduce(masks, axis=1)
+    for beginning in _beginnings(columns):
+        # What the first texts rule out needs not be asked of all.
+        asked = np.flatnonzero(found != STRING)
+        for at, masks in _judged([beginning[column] for column in asked.tolist()], found[asked]):
+            found[asked[at]] &= np.bitwise_and.reduce(masks, axis=1)
     return found
 
 
@@ -88,13 +92,24 @@ def reasons(columns: Sequence[Any], before: Masks, rows: int, null_values: Seque
         None
     """
     found: dict[int, str | None] = {}
-    for at, masks in _judged(columns, before):
-        left = np.bitwise_and.accumulate(masks, axis=1) & before[at, np.newaxis]
-        for column, row in zip(at.tolist(), (left == STRING).argmax(axis=1).tolist(), strict=True):
-            earlier = int(left[np.searchsorted(at, column), row - 1] if row else before[column])
-            words = _reason(columns[column][row].as_py(), earlier, null_values)
-            found[column] = words and f"record {rows + row + 1} {words}"
+    for beginning in _beginnings(columns):
+        asked = np.array([column for column in range(len(columns)) if column not in found], np.intp)
+        for at, masks in _judged([beginning[column] for column in asked.tolist()], before[asked]):
+            first = before[asked[at], np.newaxis]
+            left = np.bitwise_and.accumulate(np.concatenate([first, masks], axis=1), axis=1)
+            for column, masks_left in zip(asked[at].tolist(), left, strict=True):
+                if masks_left[-1] == STRING:
+                    row = int(np.argmax(masks_left == STRING)) - 1
+                    words = _reason(columns[column][row].as_py(), int(masks_left[row]), null_values)
+                    found[column] = words and f"record {rows + row + 1} {words}"
     return [found[column] for column in range(len(columns))]
+
+
+def _beginnings(columns: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the first texts of long columns, which tell nearly all of what is asked, and then the whole columns."""
+    if columns and len(columns[0]) > 4 * _FIRST:
+        yield [column.slice(0, _FIRST) for column in columns]
+    yield columns
 
 
 def _reason(text: str, earlier: int, null_values: Sequence[str]) -> str | None:
