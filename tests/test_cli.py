@@ -172,6 +172,18 @@ def test_upload_is_told_how_a_csv_file_is_written(run: Run) -> None:
     assert json.loads(run("head", "odd", "--json", "--type", "csv").stdout)
 
 
+def test_upload_is_told_what_is_null_and_tells_why_a_column_is_text(run: Run) -> None:
+    Path("quoted.csv").write_text('"id","n"\n"1","5"\n"2",""\n"3","7"\n')
+    shown = run("upload", "quoted.csv", "--as", "parquet", "--dry-run").stdout
+    words = "record 2 has a null value in quotes, which is a text unless --quoted-nulls"
+    assert f"column 'n' is string: {words}\n" in shown
+    plan = json.loads(run("upload", "quoted.csv", "--as", "parquet", "--dry-run", "--json").stdout)
+    assert plan["type_reasons"] == {"n": words}
+    report = json.loads(run("upload", "quoted.csv", "--as", "parquet", "--quoted-nulls", "--json").stdout)
+    assert report["column_types"] == {"id": "int64", "n": "int64"}
+    assert report["type_reasons"] == {}
+
+
 def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = run("upload", "Orders.CSV", "--dry-run").stdout
     assert "as table 'Orders', csv, one object" in shown
@@ -249,6 +261,8 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
         (["upload", "Orders.CSV", "--no-header"], "needs --column-names"),
+        (["upload", "Orders.CSV", "--quoted-nulls"], "--quoted-nulls, and types and null_values from Python, change"),
+        (["upload", "users.parquet", "--quoted-nulls"], "are for CSV files"),
         (["upload", "Orders.CSV", "--delimiter", ";;"], "one ASCII character"),
         (["show", "nobody"], "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),

@@ -193,6 +193,10 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         UploadOptions(csv=CsvOptions(types={"a": "string"}))
     with pytest.raises(ConfigurationError, match=r"need UploadOptions\(convert"):
         UploadOptions(csv=CsvOptions(null_values=["NA"]))
+    with pytest.raises(ConfigurationError, match=r"need UploadOptions\(convert"):
+        UploadOptions(csv=CsvOptions(quoted_nulls=True))
+    with pytest.raises(ConfigurationError, match="quoted_nulls must be"):
+        CsvOptions(quoted_nulls="yes")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="must be a dict"):
         CsvOptions(types=["string"])  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="must be a list of texts"):

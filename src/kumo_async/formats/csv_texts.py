@@ -251,11 +251,14 @@ def _is_printed(text: str) -> bool:
     """Say whether a number is a double, printed with as many digits as the text has or with as few as tell it."""
     if len(text) > _MOST_PRINTED:
         return False
-    value, number = float(text), Decimal(text)
-    digits = text.lower().partition("e")[0].replace(".", "").strip("-0")
+    value, (mantissa, is_scientific, _) = float(text), text.partition("e")
+    # What C prints takes least time as the very text, and is most of what comes here.
+    if text == (f"{value:.{len(mantissa.lstrip('-')[2:])}e}" if is_scientific else f"{value:.17g}"):
+        return isfinite(value)
+    digits = text.upper().partition("E")[0].replace(".", "").strip("-0")
     if not digits or not isfinite(value):
         return not digits
-    return number in (Decimal(f"{value:.{len(digits) - 1}e}"), Decimal(repr(value)))
+    return Decimal(text) in (Decimal(f"{value:.{len(digits) - 1}e}"), Decimal(repr(value)))
 
 
 def _moments(texts: Any, among: int) -> Masks:  # noqa: ARG001
