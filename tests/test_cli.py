@@ -172,6 +172,18 @@ def test_upload_is_told_how_a_csv_file_is_written(run: Run) -> None:
     assert json.loads(run("head", "odd", "--json", "--type", "csv").stdout)
 
 
+def test_upload_is_told_what_is_null_and_tells_why_a_column_is_text(run: Run) -> None:
+    Path("quoted.csv").write_text('"id","n"\n"1","5"\n"2",""\n"3","7"\n')
+    shown = run("upload", "quoted.csv", "--as", "parquet", "--dry-run").stdout
+    words = "record 2 has a null value in quotes, which is a text unless --quoted-nulls"
+    assert f"column 'n' is string: {words}\n" in shown
+    plan = json.loads(run("upload", "quoted.csv", "--as", "parquet", "--dry-run", "--json").stdout)
+    assert plan["type_reasons"] == {"n": words}
+    report = json.loads(run("upload", "quoted.csv", "--as", "parquet", "--quoted-nulls", "--json").stdout)
+    assert report["column_types"] == {"id": "int64", "n": "int64"}
+    assert report["type_reasons"] == {}
+
+
 def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = run("upload", "Orders.CSV", "--dry-run").stdout
     assert "as table 'Orders', csv, one object" in shown
@@ -247,7 +259,6 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "users.parquet", "--name", "a/b"], 2, "Table name 'a/b'"),
         (["upload", "users.parquet", "--delimiter", ";"], 2, "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], 2, "is for Parquet files"),
-        (["upload", "Orders.CSV", "--no-header"], 2, "needs --column-names"),
         (["upload", "Orders.CSV", "--delimiter", ";;"], 2, "one ASCII character"),
         (["show", "nobody"], 1, "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], 1, "no csv table 'nobody'"),
@@ -256,6 +267,12 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["ls", "--url", "https://example.com/api"], 2, "no API key"),
         (["serve", "--host", "0.0.0.0"], 2, "loopback"),
         (["serve", "--root", "users.parquet/x"], 2, "users.parquet"),
+        (
+            ["upload", "Orders.CSV", "--quoted-nulls"],
+            2,
+            "--quoted-nulls, and types and null_values from Python",
+        ),
+        (["upload", "users.parquet", "--quoted-nulls"], 2, "are for CSV files"),
     ],
 )
 def test_errors_are_one_message_on_stderr(run: Run, args: list[str], code: int, words: str) -> None:

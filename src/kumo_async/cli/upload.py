@@ -25,6 +25,7 @@ from .file_options import (
     NoHeader,
     OnUnsupported,
     Quote,
+    QuotedNulls,
     ShortRecords,
     ShortRows,
     SkipInitialSpace,
@@ -100,6 +101,7 @@ def upload(
     column_names: ColumnNames = None,
     short_rows: ShortRows = ShortRecords.error,
     no_verify_parts: NoVerifyParts = False,
+    quoted_nulls: QuotedNulls = False,
     no_resume: NoResume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -124,6 +126,7 @@ def upload(
         short_rows=short_rows,
         no_header=no_header,
         column_names=column_names,
+        quoted_nulls=quoted_nulls,
     )
     check_for_type(kind, csv, on_unsupported)
     options = UploadOptions(
@@ -210,7 +213,8 @@ def _print_report(report: UploadReport, as_json: bool) -> None:
 
 
 def _typed(document: dict[str, Any]) -> dict[str, Any]:
-    return {**document, "warnings": [as_typed(warning) for warning in document["warnings"]]}
+    reasons = {name: as_typed(reason) for name, reason in document["type_reasons"].items()}
+    return {**document, "type_reasons": reasons, "warnings": [as_typed(warning) for warning in document["warnings"]]}
 
 
 def _print_plan(plan: UploadPlan, as_json: bool) -> None:

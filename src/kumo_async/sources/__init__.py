@@ -29,6 +29,7 @@ class Source(Protocol):
         dialect: How a CSV file is written; None for other types.
         columns: The column names as they will be in Kumo.
         types: Each column's type; empty where the file itself says it.
+        type_reasons: Why columns of a converted file are strings, where that is not plain from their first values.
         sample: The first rows of a CSV file.
         renamed: Old name to new name, where the two differ.
         rows: Number of rows, or None where only cutting tells.
@@ -40,6 +41,7 @@ class Source(Protocol):
     dialect: str | None
     columns: tuple[str, ...]
     types: Mapping[str, str]
+    type_reasons: Mapping[str, str]
     sample: tuple[tuple[str, ...], ...]
     renamed: Mapping[str, str]
     rows: int | None

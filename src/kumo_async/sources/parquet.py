@@ -64,6 +64,7 @@ class ParquetSource:
 
     dialect: str | None = None
     types: Mapping[str, str] = MappingProxyType({})
+    type_reasons: Mapping[str, str] = MappingProxyType({})
     sample: tuple[tuple[str, ...], ...] = ()
 
     def __init__(self, file: SourceFile, footer: Footer, accepted: Accepted, options: UploadOptions) -> None:

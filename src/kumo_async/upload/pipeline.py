@@ -187,6 +187,7 @@ def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) 
         dialect=plan.dialect,
         renamed_columns=plan.renamed_columns,
         column_types=plan.column_types,
+        type_reasons=plan.type_reasons,
         warnings=tuple(warnings),
     )
 
@@ -216,6 +217,7 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
         dialect=source.dialect,
         renamed_columns=source.renamed,
         column_types=dict(source.types),
+        type_reasons=dict(source.type_reasons),
         warnings=(*source.warnings, *size_warnings(size, request.file_type, target)),
     )
 
