@@ -64,9 +64,6 @@ def test_warnings_of_long_names_are_bounded() -> None:
     warnings = accept_names("t.csv", names).warnings
     assert warnings
     assert max(map(len, warnings)) < 250_000
-    with pytest.raises(kumo_async.SourceError) as raised:
-        accept_names("t.csv", ["a" * 30_000, "A" * 30_000])
-    assert len(str(raised.value)) < 2_000
 
 
 VALUES: list[tuple[Any, Any]] = [

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 from ..errors import SourceError
 from ..formats.names import clean_names, number_case_twins
-from ..formats.types import MAX_LISTED
+from ..formats.types import MAX_LISTED, shortened
 
 __all__ = ["ColumnNames", "accept_names"]
-
-_MAX_PART = 1_000
-"""Characters of each thing that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def _case_warnings(old: Sequence[str], cleaned: Sequence[str], new: Sequence[str
     for before, clean in zip(old, cleaned, strict=True):
         first.setdefault(clean.lower(), before)
     numbered = [
-        f"{before!r} became {after!r}, since {first[clean.lower()]!r} comes first"
+        f"{_quoted(before)} became {_quoted(after)}, since {_quoted(first[clean.lower()])} comes first"
         for before, clean, after in zip(old, cleaned, new, strict=True)
         if clean != after
     ]
@@ -68,18 +65,22 @@ def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
     if lost:
         warnings.append(
             f"Kumo takes only ASCII letters and digits in column names; of these nothing is left, and they were "
-            f"numbered: {_listed(list(map(repr, lost)))}."
+            f"numbered: {_listed(list(map(_quoted, lost)))}."
         )
     became: dict[str, list[str]] = {}
     for before, after in zip(old, new, strict=True):
         became.setdefault(before, []).append(after)
     if twice := sorted(name for name, names in became.items() if len(names) > 1):
-        where = _listed([f"{name!r} became {_listed(list(map(repr, became[name])))}" for name in twice], "; ")
+        where = _listed([f"{_quoted(name)} became {_listed(list(map(_quoted, became[name])))}" for name in twice], "; ")
         warnings.append(f"Column names that stand several times were numbered: {where}.")
     moved = _moved(old, new)
     if moved:
         listed = _listed(
-            [f"{name!r} became {to!r}, since {other!r} became {name!r}" for name, to, other in moved], "; "
+            [
+                f"{_quoted(name)} became {_quoted(to)}, since {_quoted(other)} became {_quoted(name)}"
+                for name, to, other in moved
+            ],
+            "; ",
         )
         warnings.append(f"Columns whose own names were fine have others now: {listed}.")
     return warnings
@@ -92,12 +93,11 @@ def _moved(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str, str]]
     return [(before, after, owners[before]) for before, after in pairs if owners[before] != before]
 
 
+def _quoted(name: str) -> str:
+    return repr(shortened(name))
+
+
 def _listed(parts: Sequence[str], separator: str = ", ") -> str:
     """Join what a sentence lists; of very much the first, since a table may have thousands of columns."""
     more = [f"and {len(parts) - MAX_LISTED:,} more"] if len(parts) > MAX_LISTED else []
-    return separator.join([*map(_cut, parts[:MAX_LISTED]), *more])
-
-
-def _cut(part: str) -> str:
-    """Cut what has names of thousands of characters."""
-    return part if len(part) <= _MAX_PART else f"{part[: _MAX_PART - 1]}…"
+    return separator.join([*parts[:MAX_LISTED], *more])
