@@ -181,3 +181,12 @@ async def test_a_quote_after_a_space_is_warned_of_wherever_it_stands(
         assert not any("skip_initial_space" in other for other in others)
     path.write_bytes(b"a,b\n" + PLAIN + b'1,x "Socks"\n' * 300_000)
     assert (await csv.upload_async("a", path)).warnings == ()
+
+
+def test_an_escaped_line_end_is_found_wherever_blocks_end(tmp_path: Path) -> None:
+    for start in range(MIB - 12, MIB + 6):
+        rows = b"1,2\n" * (start // 4 - 1)
+        data = b"a,b\n" + rows + b"7" * (start % 4) + b"1,x\\\ny\n"
+        with pytest.raises(SourceError, match=f"record {rows.count(10) + 2}, .*has 1 field") as caught:
+            cut(_written(tmp_path / "a.csv", data + b"1,2\n" * MIB), None)
+        assert "escape=" in str(caught.value)

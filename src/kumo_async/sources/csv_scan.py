@@ -29,8 +29,8 @@ class Scan:
         start: The offset in bytes of the first record behind the header.
         columns: The number of fields that each record must have.
         full: Whether the fields of all records are counted; otherwise of those within the first MiB, of those within
-            the last one, where footers are, and around line ends after a backslash, which may be meant as escaped.
-            Their bytes are looked at everywhere, since that takes hardly any time.
+            the last one, where footers are, and from the first line end on that may be meant as escaped. Their bytes
+            are looked at everywhere, since that takes hardly any time.
     """
 
     def __init__(
@@ -95,14 +95,16 @@ class Scan:
         with self._refusing():
             self.finished = not block
             if self.finished and not self._scanner.count_fields:
-                self._count_last()
-            offset, rows, counted = self._scanner.offset, self._scanner.rows, self._scanner.count_fields
+                self._count_again()
+            offset, rows = self._scanner.offset, self._scanner.rows
             ends = _scanned(block, self._scanner, self._checker)
-            if self._counted is not None and block:
-                self._last.append(_Block(block, offset, rows, ends, self._may_continue(block)))
-                if not counted and any(near.continues for near in self._last):
-                    self._count_last()
-                self._scanner.count_fields = self._scanner.offset < self._counted
+            if self._counted is not None:
+                may_continue = self._may_continue(block)
+                self._last.append(_Block(block, offset, rows, ends))
+                if may_continue and (self._scanner.count_fields or self._count_again()):
+                    self._counted = None
+                elif self._scanner.offset >= self._counted:
+                    self._scanner.count_fields = False
         return ends
 
     def _may_continue(self, block: bytes) -> bool:
@@ -112,18 +114,21 @@ class Scan:
         at_border = bool(self._last) and self._last[-1].data.endswith(b"\\") and block[:1] in (b"\r", b"\n")
         return at_border or (b"\\" in block and (b"\\\n" in block or b"\\\r" in block))
 
-    def _count_last(self) -> None:
-        """Count the fields in the last two blocks, too, from the first record on that begins there."""
+    def _count_again(self) -> bool:
+        """Count fields in the last two blocks, too, and in what follows; return whether a record ends in them."""
         first = next((block for block in self._last if block.ends.end >= 0), None)
         if first is None:
-            return
+            return False
         blank = first.ends.blank
         start, rows = int(first.ends.offsets[0]), first.rows + (blank is None or not blank[0])
         scanner = RecordScanner(self._dialect, start, rows=rows, count_fields=True)
         checker = RecordChecker(self._dialect, self._columns, start, rows=rows, ahead=self._ahead)
         text = b"".join(block.data for block in self._last)[start - self._last[0].offset :]
-        for block in (text, b"") if self.finished else (text,):
-            _scanned(block, scanner, checker)
+        if text:
+            _scanned(text, scanner, checker)
+        scanner.spaced = self._scanner.spaced or scanner.spaced
+        self._scanner, self._checker = scanner, checker
+        return True
 
     def _ahead(self, offset: int) -> bytes:
         # For a hint only: if what follows cannot be read, the fault that was found is to be told.
@@ -148,14 +153,12 @@ class _Block(NamedTuple):
         offset: Its offset in bytes.
         rows: The rows that ended before it.
         ends: The records that ended in it.
-        continues: Whether a line end in it may be meant as escaped.
     """
 
     data: bytes
     offset: int
     rows: int
     ends: RecordEnds
-    continues: bool
 
 
 def _scanned(block: bytes, scanner: RecordScanner, checker: RecordChecker) -> RecordEnds:
