@@ -41,7 +41,7 @@ def is_utf8(encoding: str | None) -> bool:
     return encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
-def propose_encoding(text: bytes, fault: int = 0) -> str:
+def propose_encoding(text: bytes | bytearray, fault: int = 0) -> str:
     r"""Say which encoding fits text that is not UTF-8, as the end of a sentence. Bytes do not prove it.
 
     Args:
@@ -59,7 +59,7 @@ def propose_encoding(text: bytes, fault: int = 0) -> str:
     if 2 * len(_HIGH.findall(_MULTIBYTE.sub(b"", sample))) < len(_HIGH.findall(sample)):
         return "the text around it is UTF-8, so correct that place"
     # Scripts other than Latin have hardly a letter in ASCII.
-    if _NOT_CP1252.search(sample) or len(_HIGH_LETTER.findall(sample)) > len(_LETTER.findall(sample)):
+    if _NOT_CP1252.search(sample) or len(_HIGH_LETTER.findall(sample)) > max(len(_LETTER.findall(sample)), 5):
         return "pass its encoding, as csv=CsvOptions(encoding=...)"
     same = "" if _CP1252_ONLY.search(sample) else " (or 'latin-1', which is the same for its bytes)"
     return f"pass csv=CsvOptions(encoding='cp1252'){same}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
+from kumo_async.formats.recode import propose_encoding
 from kumo_async.formats.record_hints import TRIED, Remedies, Surroundings
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ class _Fault(NamedTuple):
     offset: int
     what: str
     remedy: str
-
-
-_NUL: Final = "Remove it; or pass csv=CsvOptions(encoding=...) if the file is UTF-16 or UTF-32"
-_NOT_UTF8: Final = "Pass its encoding, such as csv=CsvOptions(encoding='latin-1')"
 
 
 class RecordChecker:
@@ -136,14 +133,15 @@ class RecordChecker:
 
     def _bad_byte(self, block: bytes | bytearray, ends: RecordEnds, final: bool) -> _Fault | None:
         nul = block.find(0)
-        found = [] if nul < 0 else [(self._offset + nul, " holds a NUL", _NUL)]
+        found = [] if nul < 0 else [(self._offset + nul, " holds a NUL")]
         if (not_utf8 := self._not_utf8(block, final)) is not None:
-            found.append((not_utf8, " is not UTF-8", _NOT_UTF8))
+            found.append((not_utf8, " is not UTF-8"))
         if not found:
             return None
-        offset, what, remedy = min(found)
+        offset, what = min(found)
+        remedy = propose_encoding(block, max(offset - self._offset, 0))
         record = self._rows + int(np.searchsorted(ends.row_offsets, offset, side="right")) + 1
-        return _Fault(record, offset, f"{what} at byte {offset}", remedy)
+        return _Fault(record, offset, f"{what} at byte {offset}", remedy[0].upper() + remedy[1:])
 
     def _not_utf8(self, block: bytes | bytearray, final: bool) -> int | None:
         if not self._tail and block.isascii():

@@ -31,6 +31,8 @@ _NO_ESCAPE: Final = "Pass csv=CsvOptions(escape='') if the escape is plain text 
 _APOSTROPHES: Final = 'Pass csv=CsvOptions(quote="\'") if apostrophes quote fields, as they may here'
 _SPACES: Final = "Pass csv=CsvOptions(skip_initial_space=True), with which a quote after spaces opens a field, too"
 _NO_QUOTES: Final = "pass csv=CsvOptions(quote='') if quotes are plain text in this file, as they may be here"
+_COMMENT: Final = "Pass csv=CsvOptions(comment='#') if lines that begin with # are comments"
+_SHORT: Final = "pass csv=CsvOptions(short_rows='fill') if empty fields were left off at its end"
 _BLANKS: Final = "Remove the blanks after the closing quote"
 _DOUBLE: Final = "Double each quote that is text within a quoted field"
 _CLOSE: Final = "Close the quote, or double it where it is meant literally"
@@ -107,7 +109,10 @@ class Remedies:
             return _APOSTROPHES + _OTHERWISE
         if quote is not None and quote in record and self._reads(near, length, quote=None):
             return _capital(_NO_QUOTES) + _OTHERWISE
-        return f"{_NO_RECORD}{_RAGGED}" if fields == 1 else f"M{_RAGGED}"
+        if near.text.startswith(b"#"):
+            return _COMMENT + _OTHERWISE
+        remedy = f"{_NO_RECORD}{_RAGGED}" if fields == 1 else f"M{_RAGGED}"
+        return remedy if fields > self._columns else f"{remedy}; or {_SHORT}"
 
     def misquoted(self, near: Neighbourhood, opening: int, text: int, after: bytes | bytearray) -> str:
         """Say what to do about text after a closing quote.

@@ -183,7 +183,8 @@ class _Look:
     def _check(self) -> None:
         """Refuse a file whose first record cannot be its header."""
         options = self._options
-        if options.header and options.column_names is None:
+        # Where the dialect may be another one, the number of fields tells nothing of the header.
+        if options.header and options.column_names is None and not self._hints:
             may_be_short = options.short_rows == "fill"
             if self._records and (why := why_no_header(self._records, may_be_short=may_be_short)):
                 raise self._error(why)
@@ -267,7 +268,7 @@ def describe(path: str, dialect: CsvDialect, options: CsvOptions) -> str:
         "initial spaces skipped": options.skip_initial_space,
         f"comment {options.comment!r}": options.comment is not None,
         options.encoding or "utf-8": True,
-        f"{options.skip_rows:,} lines skipped": options.skip_rows > 0,
+        f"{options.skip_rows:,} line{'s' * (options.skip_rows != 1)} skipped": options.skip_rows > 0,
         "no header": not options.header,
         "short rows filled": options.short_rows == "fill",
         str(compression).removeprefix("a ").removeprefix("an ").removesuffix(" file"): compression is not None,

@@ -45,9 +45,7 @@ _MOST_SHRINKING = 4
 
 
 _CONVERTED_NOTE = " Bytes are counted in its text, decompressed and as UTF-8."
-_CHANGED_NOTE = (
-    " Bytes are counted in its text after the header, as UTF-8 and without what CsvOptions has removed or added."
-)
+_CHANGED_NOTE = " Bytes are counted in its text after the header, as UTF-8 and as the options change it."
 
 
 class Content(Protocol):
