@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import re
 from collections.abc import Iterable
@@ -56,14 +55,14 @@ def first_fault(dialect: CsvDialect, data: bytes, columns: int) -> tuple[int, in
         start = end
     if found.broken is None:
         return None
-    bad = bad_byte(data[start : found.text], ended=False)
+    bad = bad_byte(data[start : found.text])
     return number + 1, found.broken if bad is None else start + bad
 
 
-def bad_byte(record: bytes, *, ended: bool = True) -> int | None:
+def bad_byte(record: bytes) -> int | None:
     found = [record.find(0)] if 0 in record else []
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(record, ended)
+        record.decode()
     except UnicodeDecodeError as error:
         found.append(error.start)
     return min(found, default=None)
@@ -94,6 +93,7 @@ def fault(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int = 
 @given(samples(), st.lists(st.integers(0, 200), max_size=6), st.integers(1, 9), st.integers(1, 3))
 @example((CsvDialect(), b"a,b\r\xff"), [4], 9, 2)
 @example((CsvDialect(), b"a,\xe2\n"), [3], 9, 2)
+@example((CsvDialect(), b'1,2\n"\xff'), [5], 9, 2)
 def test_the_first_fault_is_told_wherever_blocks_are_split(
     sample: tuple[CsvDialect, bytes], borders: list[int], piece: int, columns: int
 ) -> None:

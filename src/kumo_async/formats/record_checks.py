@@ -113,11 +113,9 @@ class RecordChecker:
         Raises:
             CheckError: Always: about a record before, or that one.
         """
-        if error.text is not None:
-            cut = error.text - self._offset
-            self.check(block[:cut], error.ends)
-            block = block[cut:]
-        block = self._continued(block, 0)
+        cut = 0 if error.text is None else error.text - self._offset
+        self.check(block[:cut], error.ends, final=error.text is None)
+        block = self._continued(block[cut:], 0)
         near = self._surroundings.at(block, -1)
         opening = error.offset - self._start
         if error.text is not None:
