@@ -328,12 +328,20 @@ def test_a_null_value_may_begin_with_the_escape(tmp_path: Path, quote: str) -> N
     }
 
 
-def test_an_escape_behind_a_closing_quote_is_a_literal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("escape", ["", "\\"])
+def test_text_after_a_closing_quote_is_refused(tmp_path: Path, escape: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_bytes(b'a,b\n"x"\\,"y\\""\n"x"\\y,"""\\\\"\n')
-    rows = list(csv.reader(io.StringIO(path.read_text(), newline=""), escapechar="\\"))
-    found = converted(path, escape="\\")
-    assert [list(row.values()) for row in found.to_pylist()] == rows[1:] == [["x\\", 'y"'], ["x\\y", '"\\']]
+    for text in (b"\\", b"\\x", b"x", b" ", b"\t"):
+        path.write_bytes(b'a,b\n1,2\n"x"' + text + b",3\n")
+        with pytest.raises(SourceError, match=r"record 2 has text at byte 11, after the quote that closes .* byte 8"):
+            converted(path, escape=escape)
+
+
+def test_two_backslashes_in_quotes_stay_two(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["a", "b"], ["", "\\\\"], ["", "\\\\"]])
+    assert converted(path, escape="")["b"].to_pylist() == ["\\\\"] * 2
 
 
 @pytest.mark.parametrize(

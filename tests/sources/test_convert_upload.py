@@ -210,8 +210,11 @@ async def test_what_converts_and_what_does_not(
         await parquet.upload_async("t", table)
     with pytest.raises(ConfigurationError, match="is for a parquet connector"):
         await csv.upload_async("t", table, options=convert())
-    with pytest.raises(SourceError, match="takes files that end with"):
-        await parquet.upload_async("t", tmp_path / "a.txt", options=convert())
+    text = tmp_path / "a.txt"
+    text.write_bytes(table.read_bytes())
+    with pytest.raises(SourceError, match="it is text, such as CSV"):
+        await parquet.upload_async("t", text)
+    assert (await parquet.upload_async("t", text, options=convert())).rows
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
     assert (await parquet.upload_async("t", tmp_path / "a.parquet", options=convert())).column_types == {}
 

@@ -84,13 +84,13 @@ class BlockParser:
         file: The file.
         reader: How records become columns.
         shown: For each of the reader's names the column's name in the file.
-        converted: Whether the text has other bytes than the file.
+        note: What errors that name an offset in the text add.
     """
 
     file: SourceFile
     reader: BlockReader
     shown: Mapping[str, str]
-    converted: bool
+    note: str
 
     def block(self, cut: Cut, before: int) -> Block:
         """Return the block that was cut.
@@ -157,8 +157,7 @@ class BlockParser:
         )
 
     def _error(self, what: str, remedy: str) -> SourceError:
-        note = " Bytes are counted in its text, decompressed and as UTF-8." if self.converted else ""
-        return SourceError(f"{self.file.path}: {what}. {remedy}.{note}", path=self.file.path)
+        return SourceError(f"{self.file.path}: {what}. {remedy}.{self.note}", path=self.file.path)
 
 
 def _fails(reader: BlockReader, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> bool:
@@ -169,9 +168,9 @@ def _fails(reader: BlockReader, data: bytes, types: Mapping[str, Any], columns: 
 
 
 def _row_ends(reader: BlockReader, data: bytes) -> Any:
-    scanner = RecordScanner(reader.dialect)
-    ends = [scanner.feed(data).row_offsets]
-    # Of a file that was checked before, only one that has changed since has a quote without an end.
+    scanner, ends = RecordScanner(reader.dialect), [np.empty(0, np.int64)]
+    # Of files that were checked before, only one that has changed since breaks the grammar.
     with suppress(RecordError):
-        ends.append(scanner.finish().row_offsets)
+        ends += [scanner.feed(data).row_offsets]
+        ends += [scanner.finish().row_offsets]
     return np.concatenate(ends)

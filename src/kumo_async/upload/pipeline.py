@@ -23,7 +23,8 @@ from ..sources import Source, open_source
 from ..sources.files import Partition
 from .commit import ForgottenError, commit
 from .journal import Stored
-from .journaling import Journal, Journals, fingerprint, head_of
+from .journal_head import fingerprint, head_of
+from .journaling import Journal, Journals
 from .limits import Limits
 from .plan import partition_name, partition_size, size_warnings
 from .recovery import finish_interrupted
