@@ -2,7 +2,7 @@
 
     python benchmarks/csv_convert.py [--gib 0.5] [--wide] [--rounds 3] [--threads 1 2] [--ways ...] [--data DIR]
 
-Every way reads `lineitem`, or with ``--wide`` 300 rows of 20,000 decimals (36 MB), and writes Parquet with Snappy
+Every way reads `lineitem`, or with ``--wide`` 300 rows of 20,000 decimal numbers (36 MB). It writes Parquet with Snappy
 in files of up to 250 MiB, in a process of its own; nothing is sent. ``kumo_async`` writes the partitions that it would
 send, with so many encoders. ``duckdb`` is its `COPY`, with types from the whole file (`sample_size=-1`), as here, and
 ``sampled`` the same with types from a sample, as is its default. ``pyarrow`` streams with types from the first block,

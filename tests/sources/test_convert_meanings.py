@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import kumo_async
 from kumo_async import CsvOptions, SourceError, UploadOptions
 from kumo_async.formats import csv_types
+from kumo_async.formats.csv_arrow import BlockReader
 from kumo_async.formats.csv_texts import DOUBLE, possible_types
 from kumo_async.sources import convert_types
 
@@ -220,6 +221,23 @@ def test_the_work_grows_with_the_text_and_not_with_columns_and_blocks(
     blocks = path.stat().st_size / 30_000
     assert len(calls) < blocks * 2 * 8
     assert sum(calls) <= 2 * columns * rows
+
+
+def test_a_misfit_among_thousands_of_columns_is_found_by_halving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns, reads, read = [f"c{number}" for number in range(2_000)], [], BlockReader.read
+
+    def counted(*arguments: Any) -> Any:
+        reads.append(arguments)
+        return read(*arguments)
+
+    monkeypatch.setattr(BlockReader, "read", counted)
+    rows = [",".join("x" if (row, name) == (7, "c1234") else "1.5" for name in columns) for row in range(1, 20)]
+    path = write(tmp_path, *rows, header=",".join(columns))
+    with pytest.raises(SourceError, match=r"record 7, .* column 'c1234' that is not of type double"):
+        converted(path, types=dict.fromkeys(columns, "double"))
+    assert len(reads) < 30
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def looks_written(text: str) -> bool:
         >>> looks_written("00501"), looks_written("32E0134"), looks_written("5th Avenue")
         (True, True, False)
     """
-    return text[:1] not in "eE" and not text.strip(_WRITTEN) and any(character in "0123456789" for character in text)
+    return text[:1] not in "eETZ_" and not text.strip(_WRITTEN) and any(character in "0123456789" for character in text)
 
 
 def _match(texts: Any, pattern: str) -> Flags:

@@ -155,10 +155,14 @@ def given_types(types: Mapping[str, Any], old: Sequence[str], new: Sequence[str]
     times = Counter(old)
     known = {name: to for name, to in zip(old, new, strict=True) if times[name] == 1} | {name: name for name in new}
     found = {}
+    checked: set[Any] = set()  # thousands of columns have a handful of types
     for name, kind in types.items():
         if name not in known:
             raise ConfigurationError(f"CsvOptions.types names a column {name!r}, and there is none of that name.")
-        found[known[name]] = _checked(name, _parsed(kind))
+        parsed = _parsed(kind)
+        if parsed not in checked:
+            checked.add(_checked(name, parsed))
+        found[known[name]] = parsed
     return found
 
 
