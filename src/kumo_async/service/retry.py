@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .answers import AnswerError, Verdict, is_repeated
+from .answers import AnswerError, Verdict, is_repeated, most_attempts
 
 __all__ = ["OnRetry", "RetryBudget", "retrying", "wait_before"]
 
@@ -117,7 +117,9 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
     made, since, doubtful = 0, budget.clock(), False
 
     def backoff(error: Exception) -> bool | float:
-        if not isinstance(error, AnswerError) or not is_repeated(error.seen) or made >= attempts:
+        if not isinstance(error, AnswerError) or not is_repeated(error.seen):
+            return False
+        if made >= most_attempts(error.seen, attempts):
             return False
         error.stopped = budget.refusal(since)
         if error.stopped is not None:
