@@ -172,11 +172,11 @@ async def test_no_more_is_read_than_a_call_can_need(tmp_path: Path, call: str, b
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     ask, mib = BOUNDED[call]
     endless = Endless(block, 64 * MIB)
-    options = {"match": f"{call} got no usable answer .* longer than the {int(mib * MIB):,} bytes"}
+    words = f"{call} got no usable answer .* longer than the {int(mib * MIB):,} bytes"
     async with serving(endless) as connector:
         tracemalloc.start()
         try:
-            with pytest.raises(kumo_async.ServiceUnavailableError, **options):
+            with pytest.raises(kumo_async.ServiceUnavailableError, match=words):
                 await ask(connector, tmp_path / "t.csv")
             peak = tracemalloc.get_traced_memory()[1]
         finally:
