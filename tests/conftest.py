@@ -71,7 +71,7 @@ def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expect a deletion whose answer was lost to take effect within a moment."""
-    monkeypatch.setattr("kumo_async.upload.replace._WINDOW", 0.2)
+    monkeypatch.setattr("kumo_async.upload.deletions._WINDOW", 0.2)
 
 
 @pytest.fixture

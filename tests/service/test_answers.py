@@ -13,8 +13,9 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kumo_async.service.answers import AnswerError, Break, Seen, Verdict, classify, is_repeated, s3_error
+from kumo_async.service.answers import AnswerError, Break, Seen, Verdict, classify, is_repeated
 from kumo_async.service.http import seen_of
+from kumo_async.service.s3errors import s3_error
 
 HOST = "storage.example"
 _KEY = ConnectionKey(HOST, 443, True, True, None, None, None)

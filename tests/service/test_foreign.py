@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 import kumo_async
 from kumo_async.local import Exchange, Fault, Garbage, LocalDataPlane, Status
-from kumo_async.service.answers import AnswerError, s3_error
+from kumo_async.service.answers import AnswerError
 from kumo_async.service.clocks import http_date, url_life, wait_asked
 from kumo_async.service.foreign import said, unsigned
 from kumo_async.service.integrity import md5_of
 from kumo_async.service.messages import MOST_URL, PartUrl
+from kumo_async.service.s3errors import s3_error
 
 MIB = 1024**2
 

@@ -77,7 +77,7 @@ async def test_a_deletion_that_takes_effect_late_does_not_pass_for_an_upload(
 @pytest.fixture
 def long_window(monkeypatch: pytest.MonkeyPatch, short_window: None) -> None:
     """Wait for deletions until they have taken effect."""
-    monkeypatch.setattr("kumo_async.upload.replace._WINDOW", 600.0)
+    monkeypatch.setattr("kumo_async.upload.deletions._WINDOW", 600.0)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from aiohttp import web
 import kumo_async
 from kumo_async.local import Answer, Exchange, Fault, Garbage, HalfAnswer, LocalDataPlane, Status
 from kumo_async.service.control import DEFAULT_ATTEMPTS
-from kumo_async.upload.replace import is_lost
+from kumo_async.upload.deletions import is_lost
 from one_of_two import check_upload, ids, write
 
 MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=30_000, max_attempts=2)

@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from .foreign import said
-
 __all__ = [
     "AnswerError",
     "Break",
@@ -22,8 +20,6 @@ __all__ = [
     "classify",
     "is_repeated",
     "most_attempts",
-    "not_promised",
-    "s3_error",
 ]
 
 
@@ -299,68 +295,3 @@ def describe(seen: Seen) -> str:
         words.append("not an answer of the service itself, rather one of a proxy, or the endpoint is wrong")
     said = f": {'; '.join(words)}" if words else ""
     return f"{seen.status}{f' {seen.code}' if seen.code else ''}{said}"
-
-
-def s3_error(status: int, body: str) -> Seen:
-    """Read S3's XML error; a body of any other form is no error here, it only says less.
-
-    Example:
-        >>> s3_error(404, "<Error><Code>NoSuchUpload</Code><Message>Gone.</Message></Error>").code
-        'NoSuchUpload'
-    """
-    code = _element("Code", body)
-    return Seen(
-        status=status,
-        code=code,
-        message=_element("Message", body) or "",
-        request_id=_element("RequestId", body),
-        own=bool(code),
-    )
-
-
-def not_promised(body: str, words: str, *, completes: bool = False, deletes: bool = False) -> Seen:
-    """Return what is seen where an answer says "success", and has not what the call promises.
-
-    S3 begins to answer before it is done, and may say in the body of such an answer that it failed:
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
-
-    Args:
-        body: The answer's body.
-        words: What is wrong with it, where it is no error of S3.
-        completes: As in `Seen`.
-        deletes: As in `Seen`.
-
-    Example:
-        >>> seen = not_promised("<Error><Code>InternalError</Code><Message>Try again.</Message></Error>", "")
-        >>> seen.message, classify(seen)
-        ('200, and in it InternalError: Try again.', <Verdict.RETRY: 1>)
-    """
-    found = s3_error(200, body)
-    if found.code:
-        words = f"200, and in it {found.code}{f': {found.message}' if found.message else ''}"
-    return Seen(
-        broken=Break.UNEXPECTED,
-        code=found.code or None,
-        message=words,
-        request_id=found.request_id,
-        completes=completes,
-        deletes=deletes,
-    )
-
-
-#: Both are a bounded step at each place of a text: it comes from a stranger, who must not decide how long it takes.
-_OPENED = {name: re.compile(rf"<(?:\w{{1,20}}:)?{name}\s{{0,20}}>") for name in ("Code", "Message", "RequestId")}
-_CLOSED = {name: re.compile(rf"</(?:\w{{1,20}}:)?{name}\s{{0,20}}>") for name in _OPENED}
-
-_CDATA, _CDATA_END = "<![CDATA[", "]]>"
-
-
-def _element(name: str, body: str) -> str | None:
-    # Two words of it are wanted, and no XML parser with its entities is.
-    opened = _OPENED[name].search(body)
-    if opened is None:
-        return None
-    rest = body[opened.end() :].lstrip()
-    text, _, after = rest.removeprefix(_CDATA).partition(_CDATA_END if rest.startswith(_CDATA) else "<")
-    closed = after.lstrip() if rest.startswith(_CDATA) else f"<{after}"
-    return said(text) if _CLOSED[name].match(closed) else None

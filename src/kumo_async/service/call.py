@@ -11,10 +11,11 @@ from html import unescape
 from typing import Any
 
 from ..errors import ServiceError
-from .answers import AnswerError, Seen, not_promised
+from .answers import AnswerError, Seen
 from .authentication import Headers
 from .foreign import said
 from .forms import Form
+from .s3errors import not_promised
 
 __all__ = ["COMPLETE", "DELETE", "Call", "read_answer", "refusal"]
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
 from . import forms
-from .answers import AnswerError, Break, Seen, Verdict, not_promised
+from .answers import AnswerError, Break, Seen, Verdict
 from .authentication import Authentication, Headers
 from .call import COMPLETE, DELETE, Call, read_answer, refusal
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
@@ -37,6 +37,7 @@ from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, 
 from .patience import Patience
 from .rbac import Get
 from .retry import OnRetry, RetryBudget, retrying
+from .s3errors import not_promised
 
 __all__ = ["MAY_MEAN_NOT_THERE", "ControlPlane"]
 

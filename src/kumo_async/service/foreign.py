@@ -37,7 +37,7 @@ def said(text: str, most: int = _MOST_QUOTED) -> str:
     r"""Return somebody else's words as they can be quoted: without signatures, in one line, and not too many.
 
     Example:
-        >>> said("No:\n  ?X-Amz-Signature=5d41\x1b[31m")
-        'No: ?X-Amz-Signature=…\\x1b[31m'
+        >>> said("No:\n  ?X-Amz-Signature=5d41 \x07")
+        'No: ?X-Amz-Signature=… \\x07'
     """
     return escaped(" ".join(unsigned(text).split())[:most])[:most]

@@ -17,12 +17,13 @@ from yarl import URL
 
 from ..errors import KumoError, ServiceError
 from .addresses import is_link_local, is_loopback, is_odd_number
-from .answers import AnswerError, Break, Seen, not_promised, s3_error
+from .answers import AnswerError, Break, Seen
 from .clocks import url_life
 from .foreign import said
 from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
 from .integrity import PartDigest, md5_of
 from .messages import PartUrl
+from .s3errors import not_promised, s3_error
 from .stall import StallTimer, unsent
 
 __all__ = ["PartStorage", "StoredPart"]

@@ -16,10 +16,11 @@ from ..service.control import MAY_MEAN_NOT_THERE
 from ..service.messages import CompleteUpload, file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
+from .deletions import Deletions, is_lost
 from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
 from .journaling import Journal, Journals
 from .limits import Limits
-from .replace import Deletions, HalfRemovedError, is_lost, remove_known_table
+from .replace import HalfRemovedError, remove_known_table
 from .transfer import Receipt, Transfer
 
 __all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
