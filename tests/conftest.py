@@ -68,6 +68,12 @@ def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "kumo-async" / "uploads"
 
 
+@pytest.fixture(autouse=True)
+def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expect a deletion whose answer was lost to take effect within a moment."""
+    monkeypatch.setattr("kumo_async.upload.deletions._WINDOW", 0.2)
+
+
 @pytest.fixture
 def closed_gate() -> Iterator[ThreadGate]:
     """A gate that holds every thread, until the test's end at the latest."""

@@ -16,13 +16,14 @@ import kumo_async
 ROOT = Path(kumo_async.__file__).parent
 
 #: What each layer may import from the package; see design: imports point down, never up or sideways.
-VALUES = {"checks", "errors", "options", "events", "report", "shield", "_version"}
+VALUES = {"checks", "errors", "escapes", "options", "events", "report", "shield", "_version"}
 LAYERS = {
-    "errors": set[str](),
+    "errors": {"escapes"},
+    "escapes": set[str](),
     "_version": set[str](),
     "checks": {"errors"},
     "options": {"checks", "errors"},
-    "report": set[str](),
+    "report": {"escapes"},
     "events": {"errors", "report"},
     "shield": {"errors"},
     "serving": {"errors"},

@@ -16,6 +16,7 @@ them ever holds a presigned URL, a key, or a value out of the user's data.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from itertools import takewhile
 from pathlib import Path
 from traceback import StackSummary, TracebackException, format_list, walk_tb
 from types import FrameType
+from typing import NoReturn
+
+from .escapes import escaped
 
 __all__ = [
     "AuthenticationError",
@@ -92,7 +96,10 @@ class KumoError(Exception):
         attempts: int | None = None,
         columns: tuple[RefusedColumn, ...] | None = None,
     ) -> None:
-        super().__init__(message)
+        if path is not None and not path.isprintable():
+            message = message.replace(path, escaped(path))
+        # Only the package itself breaks lines; what it quotes came with none.
+        super().__init__(escaped(message, keep="\n"))
         self.path = path
         self.table = table
         self.partition = partition
@@ -165,13 +172,81 @@ def no_groups() -> Iterator[None]:
     """Raise the first real error of an `ExceptionGroup` instead of the group: callers see one error.
 
     Task groups wrap what their tasks raise; a public method promises one error with its own cause. An error of this
-    package goes before any other, since a foreign one beside it is usually its echo.
+    package goes before any other, since a foreign one beside it is usually its echo. Nothing foreign is in its chain.
     """
+    outside = sys.exception()
     try:
         yield
     except BaseExceptionGroup as group:
         error = _first(group)
-        raise error from error.__cause__
+    except BaseException as single:
+        hide_foreign(single, outside)
+        raise
+    else:
+        return
+    _raise_alone(error, outside)
+
+
+def _raise_alone(error: BaseException, outside: BaseException | None) -> NoReturn:
+    """Raise an error out of its group, which would be its context, with all that other tasks have raised."""
+    cause, context, suppressed = error.__cause__, error.__context__, error.__suppress_context__
+    try:
+        raise error  # noqa: TRY301 - it is raised to be changed after it has got its context
+    except BaseException:
+        error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
+        hide_foreign(error, outside)
+        raise
+
+
+class ForeignError(Exception):
+    """Stands in a chain for an error of another library, whose words may quote what it was given."""
+
+
+def hide_foreign(error: BaseException, outside: BaseException | None = None) -> None:
+    """Put a stand-in in place of every foreign error that an error of this package, or a cancellation, hangs on.
+
+    What parsers and other libraries raise holds what they were given: a JSON error the whole answer with its presigned
+    URLs, a Unicode error the bytes of the file, an error of aiohttp the request with its headers.
+
+    Args:
+        error: The error.
+        outside: What the caller was handling when the call began, which is the caller's own and stays.
+
+    Example:
+        >>> error = KumoError("The answer is no JSON.")
+        >>> error.__cause__ = UnicodeDecodeError("utf-8", b"a cell", 0, 1, "no")
+        >>> hide_foreign(error)
+        >>> error.__cause__
+        ForeignError('builtins.UnicodeDecodeError')
+    """
+    if not _is_ours(error):
+        return
+    waiting, known = [error], {id(outside)}
+    while waiting:
+        each = waiting.pop()
+        known.add(id(each))
+        suppressed = each.__suppress_context__
+        cause, context = (link if link is outside else _shown(link) for link in (each.__cause__, each.__context__))
+        each.__cause__, each.__context__ = cause, context
+        each.__suppress_context__ = suppressed
+        waiting += [link for link in (cause, context) if link is not None and id(link) not in known and _is_ours(link)]
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Return whether an error says no more than this package, or whoever cancelled or interrupted it, has said."""
+    ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return (ours or not isinstance(error, Exception)) and not isinstance(error, BaseExceptionGroup)
+
+
+def _shown(error: BaseException | None) -> BaseException | None:
+    if error is None or _is_ours(error):
+        return error
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        # Its own words are the system's. Other libraries raise it with theirs.
+        stand_in: Exception = OSError(error.errno, error.strerror, error.filename) if error.errno else OSError()
+    else:
+        stand_in = ForeignError(f"{type(error).__module__}.{type(error).__qualname__}")
+    return stand_in.with_traceback(error.__traceback__)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from .escapes import escaped
+
 __all__ = ["PartitionReport", "UnfinishedUpload", "UploadPlan", "UploadReport", "format_bytes"]
 
 
@@ -55,7 +57,9 @@ class UploadPlan:
     def __str__(self) -> str:
         cut = "one object" if self.partition_size is None else f"partitions of {format_bytes(self.partition_size)}"
         rows = "" if self.rows is None else f", {self.rows:,} rows"
-        head = f"{self.path} ({format_bytes(self.size)}{rows}) as table {self.table!r}, {self.file_type}, {cut}"
+        head = (
+            f"{escaped(self.path)} ({format_bytes(self.size)}{rows}) as table {self.table!r}, {self.file_type}, {cut}"
+        )
         return "\n".join([head, *_notes(self)])
 
     def to_dict(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from kumo_async.formats.parquet import (
     verify_footer,
 )
 from kumo_async.formats.parquet_columns import column_range, read_row_group
+from kumo_async.formats.parquet_footer import _miscounts_dictionaries
 from kumo_async.formats.thrift import Patch
 
 
@@ -241,3 +242,19 @@ def test_verification_finds_other_rows_and_other_names() -> None:
         verify_footer(footer, 40, [*names[:2], "struct"])
     with pytest.raises(ParquetError, match="pyarrow cannot read"):
         verify_footer(b"\0" * 20 + footer[-8:], 40, names)
+
+
+@pytest.mark.parametrize(
+    ("created_by", "miscounts"),
+    [
+        (None, False),
+        ("parquet-cpp-arrow version 1.0.0", False),
+        ("parquet-mr", True),
+        ("parquet-mr version 1.2.8 (build a)", True),
+        ("parquet-mr version 1.2.9", False),
+        ("parquet-mr version 1.10.1 (build b)", False),
+        ("parquet-mr version 1." + "9" * 5_000 + ".0", True),  # Python reads no number of so many digits
+    ],
+)
+def test_writers_are_known_by_their_version_however_it_is_written(created_by: str | None, miscounts: bool) -> None:
+    assert _miscounts_dictionaries(created_by) is miscounts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from typing import Any
 
@@ -12,8 +13,9 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kumo_async.service.answers import AnswerError, Break, Seen, Verdict, classify, is_repeated, s3_error
+from kumo_async.service.answers import AnswerError, Break, Seen, Verdict, classify, is_repeated
 from kumo_async.service.http import seen_of
+from kumo_async.service.s3errors import s3_error
 
 HOST = "storage.example"
 _KEY = ConnectionKey(HOST, 443, True, True, None, None, None)
@@ -133,6 +135,25 @@ ANSWERS: list[tuple[Verdict, bool, Seen]] = [
     (Verdict.THROTTLE, True, Seen(status=429, completes=True)),
     (Verdict.UNAUTHORIZED, False, Seen(status=401, completes=True)),
     (Verdict.REFUSED, False, Seen(status=400, completes=True)),
+    # Answers of success without what was promised: S3's errors in them are judged as ever, all else is asked for again.
+    (Verdict.RETRY, True, Seen(broken=Break.UNEXPECTED)),
+    (Verdict.RETRY, True, Seen(broken=Break.UNEXPECTED, deletes=True)),
+    (Verdict.UNKNOWN, True, Seen(broken=Break.UNEXPECTED, completes=True)),
+    (Verdict.UNKNOWN, True, Seen(broken=Break.UNEXPECTED, code="InternalError", completes=True)),
+    (Verdict.RETRY, True, Seen(broken=Break.UNEXPECTED, code="InternalError")),
+    (Verdict.THROTTLE, True, Seen(broken=Break.UNEXPECTED, code="SlowDown")),
+    (Verdict.RESTART, False, Seen(broken=Break.UNEXPECTED, code="NoSuchUpload")),
+    (Verdict.REFUSED, False, Seen(broken=Break.UNEXPECTED, code="AccessDenied")),
+    # Deletions: what may take effect later is not made again before that was asked for.
+    (Verdict.UNKNOWN, False, Seen(broken=Break.LOST, deletes=True)),
+    *((Verdict.UNKNOWN, False, Seen(status=status, deletes=True)) for status in (408, 500, 502, 504, 520, 524)),
+    (Verdict.RETRY, True, Seen(broken=Break.UNREACHED, deletes=True)),
+    (Verdict.RETRY, True, Seen(status=425, deletes=True)),
+    (Verdict.THROTTLE, True, Seen(status=503, deletes=True)),
+    (Verdict.THROTTLE, True, Seen(status=429, deletes=True)),
+    (Verdict.REFUSED, False, Seen(status=501, deletes=True)),
+    (Verdict.ABSENT, False, Seen(status=404, deletes=True)),
+    (Verdict.REFUSED, False, Seen(status=400, deletes=True)),
 ]
 
 
@@ -144,6 +165,8 @@ def _os(number: int) -> OSError:
 BREAKS: list[tuple[Verdict, Break, BaseException]] = [
     (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorError(_KEY, _os(errno.ECONNREFUSED))),
     (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorDNSError(_KEY, _os(-2))),
+    (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorDNSError(_KEY, socket.gaierror(socket.EAI_AGAIN, "busy"))),
+    (Verdict.RETRY, Break.NAMELESS, aiohttp.ClientConnectorDNSError(_KEY, socket.gaierror(socket.EAI_NONAME, "none"))),
     (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientConnectorSSLError(_KEY, ssl.SSLError(1, "handshake"))),
     (Verdict.RETRY, Break.UNREACHED, aiohttp.ClientProxyConnectionError(_KEY, _os(errno.ECONNREFUSED))),
     (Verdict.RETRY, Break.UNREACHED, aiohttp.ConnectionTimeoutError("slow")),
@@ -184,7 +207,7 @@ def test_each_break_has_its_class(verdict: Verdict, broken: Break, error: BaseEx
 
 def test_every_class_and_every_break_is_in_the_tables() -> None:
     assert {verdict for verdict, _, _ in ANSWERS} == set(Verdict)
-    assert {broken for _, broken, _ in BREAKS} | {Break.DAMAGED} == set(Break)
+    assert {broken for _, broken, _ in BREAKS} | {Break.DAMAGED, Break.UNEXPECTED} == set(Break)
     assert classify(Seen(broken=Break.DAMAGED)) is Verdict.RETRY
 
 

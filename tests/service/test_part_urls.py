@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,24 @@ def test_https_and_loopback_are_good(url: str) -> None:
         "https://[::169.254.169.254]/latest",
         "https://[64:ff9b::a9fe:a9fe]/latest",
         "https://[2002:a9fe:a9fe::]/latest",
+        "https://[::ffff:0:169.254.169.254]/latest",
+        "https://[64:ff9b:1::a9fe:a9fe]/latest",
+        "https://[64:ff9b:1:a9fe:a9:fe00::]/latest",
+        "https://[64:ff9b:1:a9:fe:a9fe::]/latest",
+        "https://[64:ff9b:1:0:a9:fea9:fe00:0]/latest",
+        "https://[2001:0:4136:e378:8000:63bf:5601:5601]/latest",
+        "https://[2001:0:a9fe:a9fe::1]/latest",
+        "https://[2001:db8::5efe:a9fe:a9fe]/latest",
+        "https://[2001:db8::200:5efe:a9fe:a9fe]/latest",
+        "https://bucket.example/key\n",
+        "https://bucket.example/ke\r\nX-Evil: 1\r\n\r\ny",
+        "https://bucket.example/k y",
+        "https://bucket.example/k\x00y",
+        "https://bucket.example/k\x7fy",
+        "https://bucket.example/k\ud800y",
+        "https://bucket.example/k\u2028y",
+        "https://bucket.example\t/key",
+        "https://bucket.example/key?" + 200 * "&a=secret",
         "https://[fd00:ec2::254]/latest",
         "http://2130706433/key",
         "http://0177.0.0.1/key",
@@ -92,6 +111,7 @@ async def test_all_others_are_refused_before_anything_is_sent(url: str) -> None:
             await PartStorage(client).put_part(PartUrl(url + "?X-Amz-Signature=canary"), 0, _nothing, print)
     assert "canary" not in str(caught.value)
     assert "pw" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def _nothing() -> Any:
@@ -105,6 +125,39 @@ def test_an_ipv4_address_means_the_same_in_ipv6(number: int, prefix: str) -> Non
         assert is_link_local(prefix + plain)
     elif prefix != "::" or number > 0xFFFF:  # ::1 is another matter
         assert not is_link_local(prefix + plain)
+
+
+#: Ways to write an IPv4 address into an IPv6 one, as bytes before and after; and those that write it in pieces.
+EMBEDDED: dict[str, Callable[[bytes], bytes]] = {
+    "mapped": lambda four: bytes(10) + b"\xff\xff" + four,
+    "compatible": lambda four: bytes(12) + four,
+    "translated": lambda four: bytes(8) + b"\xff\xff\0\0" + four,
+    "NAT64": lambda four: bytes.fromhex("0064ff9b") + bytes(8) + four,
+    "local NAT64, 48": lambda four: bytes.fromhex("0064ff9b0001") + four[:2] + b"\0" + four[2:] + bytes(5),
+    "local NAT64, 56": lambda four: bytes.fromhex("0064ff9b000100") + four[:1] + b"\0" + four[1:] + bytes(4),
+    "local NAT64, 64": lambda four: bytes.fromhex("0064ff9b00010000") + b"\0" + four + bytes(3),
+    "local NAT64, 96": lambda four: bytes.fromhex("0064ff9b0001") + bytes(6) + four,
+    "6to4": lambda four: bytes.fromhex("2002") + four + bytes(10),
+    "Teredo server": lambda four: bytes.fromhex("20010000") + four + bytes(8),
+    "Teredo client": lambda four: bytes.fromhex("20010000") + bytes(8) + bytes(255 - byte for byte in four),
+    "ISATAP": lambda four: bytes.fromhex("20010db8000000000000 5efe".replace(" ", "")) + four,
+    "ISATAP, global": lambda four: bytes.fromhex("20010db800000000 02005efe".replace(" ", "")) + four,
+}
+
+
+@pytest.mark.parametrize("form", EMBEDDED)
+@given(low=st.integers(0, 2**16 - 1))
+def test_a_link_local_address_is_known_within_any_form_of_ipv6(form: str, low: int) -> None:
+    address = IPv6Address(EMBEDDED[form](((0xA9FE << 16) | low).to_bytes(4, "big")))
+    assert is_link_local(str(address))
+    assert is_link_local(address.exploded)
+    assert not is_link_local(str(IPv6Address(EMBEDDED[form](bytes([203, 0, 113, 9])))))
+
+
+async def test_a_name_that_resolves_to_one_within_ipv6_is_refused() -> None:
+    addresses = [str(IPv6Address(write(bytes([169, 254, 169, 254])))) for write in EMBEDDED.values()]
+    with pytest.raises(LineAddressError):
+        await SafeResolver(resolver=Names(*addresses)).resolve("bucket.example", 443)
 
 
 @given(st.integers(0, 2**16 - 1), st.data())

@@ -16,7 +16,7 @@ from aiohttp import web
 
 import kumo_async
 from gate import Gate
-from kumo_async.local import Disconnect, Exchange, Fault, LocalDataPlane, Stall, Status
+from kumo_async.local import Disconnect, Exchange, Fault, Garbage, LocalDataPlane, Stall, Status
 
 WritesParquet = Callable[..., Path]
 
@@ -170,7 +170,7 @@ async def test_a_service_that_always_says_deleted_does_not_hold_us_for_ever(
 ) -> None:
     monkeypatch.setattr("kumo_async.upload.replace._LAST_PARTITION", 100)
     await parquet.upload_async("numbers", path, options=MANY)
-    plane.inject(Fault(call="delete", answer=Status(200), times=None))
+    plane.inject(Fault(call="delete", answer=Garbage(b""), times=None))
     with pytest.raises(kumo_async.ServiceError, match="still shows"):
         await parquet.delete_async("numbers")
     assert len([call for call in plane.calls if call.call == "delete"]) < 150

@@ -25,6 +25,7 @@ from kumo_async.local import (
     Exchange,
     Fault,
     Garbage,
+    HalfAnswer,
     LocalDataPlane,
     NoETag,
     Status,
@@ -42,6 +43,16 @@ OPTIONS = kumo_async.UploadOptions(
     max_concurrent_parts=1,
     max_concurrent_partitions=1,
 )
+
+
+#: Answers of success that have not what was promised.
+FAILED = Garbage(b'{"detail": "Internal error"}')
+INTERNAL = Garbage(
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>We encountered an internal '
+    b"error. Please try again.</Message></Error>"
+)
+EMPTY = Garbage(b"")
+UNPROMISED = [Garbage(), FAILED, INTERNAL, Garbage(b'["no", "such", "form"]')]
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,12 @@ ROWS: list[Row] = [
     Row("start", Disconnect(after_effect=True), ONCE, (3, 2, 2), "new"),
     Row("start", Disconnect(), ALWAYS, (3, 0, 0), "old", "broke"),
     Row("start", CutAnswer(after_effect=True), ONCE, (3, 2, 2), "new"),
-    Row("start", Garbage(), ONCE, (1, 0, 0), "old", "JSON"),
+    *(Row("start", answer, ONCE, (3, 2, 2), "new") for answer in UNPROMISED),
+    Row("start", Garbage(), ALWAYS, (3, 0, 0), "old", "3 attempts: .*JSON"),
+    Row("start", INTERNAL, ALWAYS, (3, 0, 0), "old", "3 attempts: 200, and in it InternalError: We .*try again later"),
+    Row("start", FAILED, ALWAYS, (3, 0, 0), "old", "no 'presigned_part_urls'"),
+    Row("start", EMPTY, ALWAYS, (3, 0, 0), "old", "its answer to start_file_upload is empty"),
+    Row("put_part", INTERNAL, ONCE, (2, 3, 2), "new"),
     Row("start", Page(404), ONCE, (1, 0, 0), "old", "proxy"),
     Row("start", Status(401), ONCE, (1, 0, 0), "old", "API key"),
     Row("start", Status(403), ONCE, (1, 0, 0), "old", "403"),
@@ -134,7 +150,23 @@ ROWS: list[Row] = [
     Row("complete", Disconnect(after_effect=True), ALWAYS, (2, 2, 4), "new"),
     Row("complete", CutAnswer(after_effect=True), ONCE, (2, 2, 3), "new"),
     Row("complete", Garbage(after_effect=True), ONCE, (2, 2, 2), "new"),
-    Row("complete", Garbage(), ONCE, (2, 2, 2), "none", "could not be committed"),
+    Row("complete", Garbage(), ONCE, (2, 2, 3), "new"),
+    Row("complete", Garbage(), ALWAYS, (2, 2, 4), "none", "JSON.*No table of that name"),
+    # It says that it failed, in an answer of success: the object is asked for, and the complete made again.
+    Row("complete", FAILED, ONCE, (2, 2, 3), "new"),
+    Row("complete", FAILED, ALWAYS, (2, 2, 4), "none", "Internal error.*No table of that name"),
+    Row("complete", replace(FAILED, after_effect=True), ALWAYS, (2, 2, 2), "new"),
+    Row("complete", INTERNAL, ONCE, (2, 2, 3), "new"),
+    Row("complete", INTERNAL, ALWAYS, (2, 2, 4), "none", "200, and in it InternalError: We .*No table of that name"),
+    Row("complete", replace(INTERNAL, after_effect=True), ALWAYS, (2, 2, 2), "new"),
+    Row("complete", Garbage(b'{"status": "done"}', after_effect=True), ALWAYS, (2, 2, 2), "new"),
+    *(Row("complete", Garbage(text, after_effect=True), ALWAYS, (2, 2, 2), "new") for text in (b"null", b"{}", b" ")),
+    *(Row("delete", answer, ONCE, (2, 2, 2), "new") for answer in UNPROMISED),
+    Row("delete", FAILED, ALWAYS, (2, 2, 0), "old", "and is still there"),
+    Row("delete", INTERNAL, ALWAYS, (2, 2, 0), "old", "InternalError.*try again later"),
+    Row("delete", replace(FAILED, after_effect=True), ALWAYS, (2, 2, 2), "new"),
+    *(Row("validate", answer, ONCE, (2, 2, 2), "new") for answer in UNPROMISED),
+    *(Row("list", answer, ONCE, (2, 2, 2), "new") for answer in UNPROMISED),
     Row("complete", Status(404, after_effect=True), ONCE, (2, 2, 2), "new"),
     # The service has forgotten the upload, so it is sent again.
     Row("complete", Status(404), ONCE, (4, 4, 4), "new"),
@@ -225,7 +257,13 @@ LISTS: list[tuple[Answer, int | None, int, str | None]] = [
     (CutAnswer(after_effect=True), ONCE, 2, None),
     (Page(502), ONCE, 2, None),
     (Page(404), ONCE, 1, "proxy"),
-    (Garbage(), ONCE, 1, "JSON"),
+    *[(answer, ONCE, 2, None) for answer in [*UNPROMISED, EMPTY]],
+    (HalfAnswer(), ONCE, 2, None),
+    (Garbage(), ALWAYS, 4, "4 attempts: .*JSON"),
+    (EMPTY, ALWAYS, 4, "its answer to list_tables is empty"),
+    (FAILED, ALWAYS, 4, "no 'table_names'"),
+    (INTERNAL, ALWAYS, 4, "InternalError"),
+    (Garbage(b'{"table_names": [7]}'), ALWAYS, 4, "names are no texts"),
     (Status(401), ONCE, 1, "API key"),
     (Status(403), ONCE, 1, "403"),
     (Status(404), ONCE, 1, "404"),

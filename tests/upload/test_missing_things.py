@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 import kumo_async
-from kumo_async.local import Exchange, Fault, LocalDataPlane, Status
+from kumo_async.local import Answer, Exchange, Fault, Garbage, HalfAnswer, LocalDataPlane, Status
 from kumo_async.service.control import DEFAULT_ATTEMPTS
-from kumo_async.upload.replace import is_lost
+from kumo_async.upload.deletions import is_lost
 from one_of_two import check_upload, ids, write
 
 MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=30_000, max_attempts=2)
@@ -264,7 +264,120 @@ async def test_a_table_that_is_gone_is_never_said_to_be_there(
     plane.inject(Fault(call="delete", answer=PAGE))
     # That it is gone is seen once, and then no more.
     plane.inject(Fault(call="validate", answer=Status(403), skip=2))
-    with pytest.raises(kumo_async.ServiceError, match="may be gone"):
+    with pytest.raises(kumo_async.ServiceError, match="No table of that name is there now"):
         await csv.upload_async("t", new)
     assert plane.object_names("csv") == []
     assert await check_upload(plane, csv, new, kumo_async.UploadOptions(), NEW) is None
+
+
+#: What is no list of tables.
+NO_LISTS = [Garbage(), Garbage(b""), HalfAnswer(), Garbage(b'{"table_names": null}')]
+
+
+@pytest.mark.parametrize("answer", NO_LISTS, ids=repr)
+async def test_a_list_that_is_none_right_after_the_old_table_was_deleted_is_asked_for_again(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, answer: Answer
+) -> None:
+    await csv.upload_async("t", old)
+    plane.inject(Fault(call="list", answer=answer, times=2))
+    assert await check_upload(plane, csv, new, kumo_async.UploadOptions(), NEW) is None
+    assert [call.call for call in plane.calls].count("delete") == 1
+
+
+@pytest.mark.parametrize("answer", NO_LISTS, ids=repr)
+async def test_where_the_list_is_none_for_ever_the_old_table_is_said_to_be_gone(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, answer: Answer
+) -> None:
+    await csv.upload_async("t", old)
+    plane.inject(Fault(call="list", answer=answer, times=4))
+    error = await check_upload(plane, csv, new, kumo_async.UploadOptions(), NEW)
+    assert "No table of that name is there now; upload it again" in str(error)
+    assert "could not be deleted" not in str(error)
+    assert plane.object_names("csv") == []
+    assert await check_upload(plane, csv, new, kumo_async.UploadOptions(), NEW) is None
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Say that it was done, and do nothing."""
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        del exchange
+        return web.Response()
+
+
+@pytest.mark.parametrize("options", [kumo_async.UploadOptions(), MANY], ids=["one object", "partitions"])
+async def test_a_deletion_that_is_answered_and_not_done_is_made_once_more(
+    plane: LocalDataPlane,
+    csv: kumo_async.FileUploadConnector,
+    old: Path,
+    new: Path,
+    options: kumo_async.UploadOptions,
+) -> None:
+    report = await csv.upload_async("t", old, options=options)
+    plane.inject(Fault(call="delete", name="t", answer=Nothing()))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+    deleted = [call.name for call in plane.calls if call.call == "delete"]
+    assert len(deleted) <= 2 + (len(report.partitions) if options is MANY else 0)
+
+
+@pytest.mark.parametrize("options", [kumo_async.UploadOptions(), MANY], ids=["one object", "partitions"])
+@pytest.mark.parametrize("answer", [Nothing(), Refusing(404)], ids=repr)
+async def test_deletions_that_are_never_done_are_not_made_thousands_of_times(
+    plane: LocalDataPlane,
+    csv: kumo_async.FileUploadConnector,
+    old: Path,
+    new: Path,
+    options: kumo_async.UploadOptions,
+    answer: Answer,
+) -> None:
+    await csv.upload_async("t", old, options=options)
+    before = plane.object_names("csv")
+    plane.inject(Fault(call="delete", answer=answer, times=None))
+    error = await check_upload(plane, csv, new, FEWER, NEW)
+    assert "still" in str(error)
+    assert plane.object_names("csv") == before
+    assert [call.call for call in plane.calls].count("delete") <= 200
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Know tables, and no partition by its name."""
+
+    plane: LocalDataPlane
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        if "/" in (exchange.call.name or ""):
+            return web.json_response({"is_valid": False, "msg": "No such table."})
+        return await exchange.effect()
+
+
+@dataclass(frozen=True)
+class Yes:
+    """Say of every deletion that it was done, also of what is not there."""
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        await exchange.effect()
+        return web.Response()
+
+
+@pytest.mark.parametrize("says_yes", [False, True])
+async def test_partitions_that_no_question_shows_are_deleted(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, says_yes: bool
+) -> None:
+    old_names = (await csv.upload_async("t", old, options=replace(MANY, partition_size=3_000))).partitions
+    assert len(old_names) > 16
+    plane.inject(Fault(call="validate", answer=Hidden(plane), times=None))
+    if says_yes:
+        plane.inject(Fault(call="delete", answer=Yes(), times=None))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None
+
+
+async def test_more_unseen_partitions_than_any_are_looked_for_only_while_the_service_tells_which_there_were(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.upload.replace._FAR", 16)
+    await csv.upload_async("t", old, options=replace(MANY, partition_size=1_500))
+    assert len(plane.object_names("csv")) > 40
+    plane.inject(Fault(call="validate", answer=Hidden(plane), times=None))
+    assert await check_upload(plane, csv, new, FEWER, NEW) is None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 from ..errors import KumoError
+from ..escapes import escaped
 
 __all__ = [
     "OutputError",
@@ -105,20 +106,6 @@ def _console(*, stderr: bool, width: int | None) -> Console:
 
     # Markup, emoji codes and highlighting would change what users' data looks like; styles are given where wanted.
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
-
-
-def escaped(text: str, keep: str = "") -> str:
-    r"""Return text in which all that is not printable is written as an escape, except the characters in `keep`.
-
-    A value out of a table could otherwise move the cursor, change the colours, or turn the reading direction.
-
-    Example:
-        >>> escaped("a\x1b[31mb\n")
-        'a\\x1b[31mb\\n'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
 def cell(value: object, style: str = "") -> Text:

@@ -184,7 +184,7 @@ def _placed(groups: list[RowGroup], data_end: int, created_by: str | None) -> tu
 def _miscounts_dictionaries(created_by: str | None) -> bool:
     # parquet-mr before 1.2.9 left the dictionary's page header out of the column's size (PARQUET-816). Readers know it
     # by its name and read further, so those bytes must travel, too.
-    match = re.match(r"parquet-mr(?: version (\d+)\.(\d+)\.(\d+))?", created_by or "")
+    match = re.match(r"parquet-mr(?: version (\d{1,9})\.(\d{1,9})\.(\d{1,9}))?", created_by or "")
     return match is not None and tuple(int(part or 0) for part in match.groups()) < (1, 2, 9)
 
 

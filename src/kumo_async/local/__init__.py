@@ -7,7 +7,9 @@
       CutAnswer         it breaks in the middle of the answer
       Stall             the answer is held
       NoETag, WrongETag the part is stored, its receipt is not what it should be
-      Garbage           200, and a body that means nothing
+      Garbage           200, and a body that is not the usual one
+      HalfAnswer        200, and the first half of the body
+      LateEffect        a gateway's status, and what was asked is done later
     Call              one record of what the plane was asked
     CallName          what the calls are named, such as "put_part"; docs/guide.md lists them
     S3Options         how to reach the S3 server that the tables are kept in, if they are
@@ -25,6 +27,8 @@ from kumo_async.local.faults import (
     Exchange,
     Fault,
     Garbage,
+    HalfAnswer,
+    LateEffect,
     NoETag,
     Stall,
     Status,
@@ -42,6 +46,8 @@ __all__ = [
     "Exchange",
     "Fault",
     "Garbage",
+    "HalfAnswer",
+    "LateEffect",
     "LocalDataPlane",
     "NoETag",
     "S3Options",

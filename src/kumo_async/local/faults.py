@@ -26,6 +26,8 @@ __all__ = [
     "Fault",
     "Faults",
     "Garbage",
+    "HalfAnswer",
+    "LateEffect",
     "NoETag",
     "Stall",
     "Status",
@@ -283,8 +285,52 @@ class CutAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LateEffect:
+    """Answer with a status, as a gateway does that waits no longer, and do what was asked later.
+
+    Args:
+        until: What to wait for before it is done, such as `anyio.Event`.
+        status: The HTTP status.
+    """
+
+    until: Waitable
+    status: int = 504
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        """Answer one call."""
+        response = web.Response(status=self.status, text="<html>Gateway</html>", content_type="text/html")
+        # The client must not wait for this connection, on which nothing else comes before the effect.
+        response.force_close()
+        await response.prepare(exchange.request)
+        await response.write_eof()
+        if exchange.request.transport is not None:
+            exchange.request.transport.close()
+        await self.until.wait()
+        await exchange.effect()
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class HalfAnswer:
+    """Do what was asked, and answer with the first part of the usual body, as if it were all.
+
+    Args:
+        end: The text after whose first occurrence the body ends; None for its middle.
+    """
+
+    end: str | None = None
+
+    async def give(self, exchange: Exchange) -> web.Response:
+        """Answer one call."""
+        response = await exchange.effect()
+        text = response.text or ""
+        stop = len(text) // 2 if self.end is None else text.find(self.end) + len(self.end)
+        return web.Response(status=response.status, text=text[:stop], content_type=response.content_type)
+
+
+@dataclass(frozen=True, slots=True)
 class Garbage:
-    """Answer 200 with a body that means nothing, such as a proxy's page.
+    """Answer 200 with a body that is not the usual one, such as a proxy's page, or an error in place of success.
 
     Args:
         body: The body.

@@ -10,9 +10,21 @@ __all__ = ["is_link_local", "is_loopback", "is_odd_number"]
 
 _Address = IPv4Address | IPv6Address
 
-# Addresses of these hold an IPv4 address in their last bits: https://www.rfc-editor.org/rfc/rfc6052#section-2.1 and the
-# deprecated form of https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.1
-_EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+# Networks whose addresses hold an IPv4 address, and the bytes where: the deprecated compatible form
+# (https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.1), the translated one
+# (https://www.rfc-editor.org/rfc/rfc2765#section-2.1), NAT64
+# (https://www.rfc-editor.org/rfc/rfc6052#section-2.1), and NAT64 with a prefix of the network's own, of any length
+# (https://www.rfc-editor.org/rfc/rfc8215). `ipaddress` knows mapped, 6to4 and Teredo addresses.
+_EMBEDDING = (
+    (IPv6Network("::/96"), ((12, 13, 14, 15),)),
+    (IPv6Network("::ffff:0:0:0/96"), ((12, 13, 14, 15),)),
+    (IPv6Network("64:ff9b::/96"), ((12, 13, 14, 15),)),
+    (IPv6Network("64:ff9b:1::/48"), ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))),
+)
+
+# What comes before the IPv4 address in the last 64 bits of an ISATAP address:
+# https://www.rfc-editor.org/rfc/rfc5214#section-6.1
+_ISATAP = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
 
 # Amazon's metadata service, which is as reachable as its link-local twin:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
@@ -69,11 +81,16 @@ def _address(host: str) -> _Address | None:
 
 
 def _meanings(address: _Address) -> list[_Address]:
-    """Return an address and the IPv4 address that it stands for, if it stands for one."""
+    """Return an address and the IPv4 addresses that it stands for, if it stands for any."""
     if isinstance(address, IPv4Address):
         return [address]
-    if address.ipv4_mapped is not None:
-        return [address, address.ipv4_mapped]
-    if any(address in network for network in _EMBEDDING):
-        return [address, IPv4Address(int(address) & 0xFFFF_FFFF)]
-    return [address, *([address.sixtofour] if address.sixtofour is not None else [])]
+    packed = address.packed
+    known = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+    isatap = [IPv4Address(packed[12:])] if packed[8:12] in _ISATAP else []
+    embedded = [
+        IPv4Address(bytes(packed[place] for place in places))
+        for network, held in _EMBEDDING
+        if address in network
+        for places in held
+    ]
+    return [address, *filter(None, known), *isatap, *embedded]

@@ -12,9 +12,15 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from .messages import unsigned
-
-__all__ = ["AnswerError", "Break", "Seen", "Verdict", "classify", "is_repeated", "s3_error"]
+__all__ = [
+    "AnswerError",
+    "Break",
+    "Seen",
+    "Verdict",
+    "classify",
+    "is_repeated",
+    "most_attempts",
+]
 
 
 class Verdict(Enum):
@@ -37,6 +43,8 @@ class Break(Enum):
     UNREACHED = auto()  #: no connection: refused, no such name, no handshake
     LOST = auto()  #: the connection broke or stood still, or the answer was cut off
     DAMAGED = auto()  #: what is stored is not what was sent
+    NAMELESS = auto()  #: there is no such host name
+    UNEXPECTED = auto()  #: the answer says "success", and has not what the call promises
     UNTRUSTED = auto()  #: the server's certificate does not verify
     UNUSABLE = auto()  #: nothing can be sent to that address
 
@@ -53,6 +61,7 @@ class Seen:
         request_id: S3's id of the request.
         own: Whether the answer has the form of the service's answers; a proxy's page has not.
         completes: Whether the request was to make an object visible.
+        deletes: Whether the request was to delete something.
         date: The server's clock, from its ``Date`` header, in seconds since the epoch.
         clock: Our own clock at that time.
         expires: When the URL expires by its own words.
@@ -65,6 +74,7 @@ class Seen:
     request_id: str | None = None
     own: bool = True
     completes: bool = False
+    deletes: bool = False
     date: float | None = None
     clock: float | None = None
     expires: float | None = None
@@ -117,9 +127,15 @@ _BREAKS = {
     Break.UNREACHED: Verdict.RETRY,
     Break.LOST: Verdict.RETRY,
     Break.DAMAGED: Verdict.RETRY,
+    Break.NAMELESS: Verdict.RETRY,
+    Break.UNEXPECTED: Verdict.RETRY,
     Break.UNTRUSTED: Verdict.REFUSED,
     Break.UNUSABLE: Verdict.REFUSED,
 }
+
+
+#: How often a request is made to a host whose name does not exist: one that has just been set up shows at once.
+_NAMELESS_ATTEMPTS = 3
 
 
 def classify(seen: Seen) -> Verdict:
@@ -131,9 +147,10 @@ def classify(seen: Seen) -> Verdict:
         >>> classify(Seen(status=403, code="AccessDenied", message="Request has expired"))
         <Verdict.EXPIRED: 3>
     """
-    if seen.completes and _may_have_happened(seen):
+    if (seen.completes and _may_have_happened(seen)) or (seen.deletes and _may_happen_yet(seen)):
         return Verdict.UNKNOWN
-    if seen.broken is not None:
+    # S3 says some of its errors in an answer whose status is 200.
+    if seen.broken is not None and seen.code is None:
         return _BREAKS[seen.broken]
     if _asks_for_patience(seen):
         return Verdict.THROTTLE
@@ -148,9 +165,23 @@ def is_repeated(seen: Seen) -> bool:
     Example:
         >>> is_repeated(Seen(status=502, completes=True)), is_repeated(Seen(status=404, completes=True))
         (True, False)
+        >>> is_repeated(Seen(status=504, deletes=True))  # it may take effect yet
+        False
     """
     verdict = classify(seen)
-    return verdict in (Verdict.RETRY, Verdict.THROTTLE) or (verdict is Verdict.UNKNOWN and seen.status != 404)
+    if verdict is Verdict.UNKNOWN:
+        return seen.completes and seen.status != 404
+    return verdict in (Verdict.RETRY, Verdict.THROTTLE)
+
+
+def most_attempts(seen: Seen, attempts: int) -> int:
+    """Return how often a request that failed so is made, of the number of attempts that it has.
+
+    Example:
+        >>> most_attempts(Seen(broken=Break.NAMELESS), 8), most_attempts(Seen(broken=Break.LOST), 8)
+        (3, 8)
+    """
+    return min(attempts, _NAMELESS_ATTEMPTS) if seen.broken is Break.NAMELESS else attempts
 
 
 def _asks_for_patience(seen: Seen) -> bool:
@@ -160,8 +191,11 @@ def _asks_for_patience(seen: Seen) -> bool:
 def _passes(seen: Seen) -> bool:
     if seen.code in _TRANSIENT_CODES or seen.status in _TRANSIENT_STATUS:
         return True
-    lasting = seen.status in _LASTING_STATUS or seen.code in _LASTING_CODES
-    return seen.status is not None and seen.status >= 500 and not lasting
+    return seen.status is not None and seen.status >= 500 and not _lasts(seen)
+
+
+def _lasts(seen: Seen) -> bool:
+    return seen.status in _LASTING_STATUS or seen.code in _LASTING_CODES
 
 
 def _may_have_happened(seen: Seen) -> bool:
@@ -170,8 +204,18 @@ def _may_have_happened(seen: Seen) -> bool:
     "Not found" counts too: the first of two requests, which a proxy may have made for us, could have been the one.
     """
     if seen.status is None:
-        return seen.broken is Break.LOST
+        return seen.broken in (Break.LOST, Break.UNEXPECTED)
     return seen.status in (404, 408) or seen.status >= 500
+
+
+def _may_happen_yet(seen: Seen) -> bool:
+    """Return whether a deletion may have taken effect, or take effect later. A service that is busy has not begun it.
+
+    One that is answered as if it had succeeded, with something else than was promised, is at its end.
+    """
+    if seen.status is None:
+        return seen.broken is Break.LOST
+    return seen.status == 408 or (seen.status >= 500 and not _asks_for_patience(seen) and not _lasts(seen))
 
 
 def _gone(seen: Seen) -> Verdict | None:
@@ -251,21 +295,3 @@ def describe(seen: Seen) -> str:
         words.append("not an answer of the service itself, rather one of a proxy, or the endpoint is wrong")
     said = f": {'; '.join(words)}" if words else ""
     return f"{seen.status}{f' {seen.code}' if seen.code else ''}{said}"
-
-
-def s3_error(status: int, body: str) -> Seen:
-    """Read S3's XML error; a body of any other form is no error here, it only says less.
-
-    Example:
-        >>> s3_error(404, "<Error><Code>NoSuchUpload</Code><Message>Gone.</Message></Error>").code
-        'NoSuchUpload'
-    """
-    code = _element("Code", body)
-    message = (_element("Message", body) or "")[:300]
-    return Seen(status=status, code=code, message=message, request_id=_element("RequestId", body), own=bool(code))
-
-
-def _element(name: str, body: str) -> str | None:
-    # The body comes from a stranger: two words of it are wanted, and no XML parser with its entities is.
-    found = re.search(rf"<(?:\w+:)?{name}\s*>\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))\s*</(?:\w+:)?{name}\s*>", body)
-    return unsigned((found[1] or found[2] or "").strip()) if found else None

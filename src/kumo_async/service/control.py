@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from html import unescape
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 import anyio.lowlevel
+from anyio import to_thread
 from yarl import URL
 
 from ..errors import AuthenticationError, ServiceError, ServiceUnavailableError
-from .answers import AnswerError, Seen, Verdict, is_repeated
+from . import forms
+from .answers import AnswerError, Break, Seen, Verdict
 from .authentication import Authentication, Headers
+from .call import COMPLETE, DELETE, Call, read_answer, refusal
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
-from .http import CONTROL_TIMEOUT, NETWORK_ERRORS, HttpClient, read_text, retry_after, seen_of
-from .messages import (
-    CompleteUpload,
-    StartedUpload,
-    StartUpload,
-    TableRequest,
-    file_type_of,
-    get_field,
-    table_data_request,
-    unsigned,
+from .forms import Form
+from .http import (
+    CONTROL_TIMEOUT,
+    NETWORK_ERRORS,
+    HttpClient,
+    TooLongError,
+    read_limited,
+    read_text,
+    retry_after,
+    seen_of,
 )
+from .messages import CompleteUpload, StartedUpload, StartUpload, TableRequest, file_type_of, table_data_request
 from .patience import Patience
 from .rbac import Get
 from .retry import OnRetry, RetryBudget, retrying
+from .s3errors import not_promised
 
 __all__ = ["MAY_MEAN_NOT_THERE", "ControlPlane"]
+
+T = TypeVar("T")
 
 #: Attempts of calls that belong to no upload. Uploads bring their own number.
 DEFAULT_ATTEMPTS = 4
@@ -52,15 +57,11 @@ _CHECK_ENDPOINT = (
     f"Check {ENDPOINT_VARIABLE} (or url=), which looks like https://NAME.kumoai.cloud/api, and the proxy, if any."
 )
 
-_TITLE = re.compile(r"<title[^>]*>([^<]+)", re.IGNORECASE)
+#: Most bytes of an answer that is no success which are read.
+_MOST_ERROR = 64 * 1024
 
-#: Characters of a web page in which its title is looked for: a stranger's page must not cost time.
-_HEAD = 4096
-
-_COMPLETE = "connectors/utils/complete_file_upload"
-
-#: Most bytes of an answer that are read. A list of 100,000 table names fits.
-_MOST_ANSWER = 64 * 1024**2
+#: Larger answers are taken apart in a thread, in bytes: a MiB of JSON takes some 10 ms.
+_LARGE = 64 * 1024
 
 
 class ControlPlane:
@@ -106,20 +107,30 @@ class ControlPlane:
         self, request: StartUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> StartedUpload:
         """Start an object; its part URLs all begin to age now."""
-        body = await self._post("connectors/utils/start_file_upload", request.to_json(), attempts, on_retry)
-        return StartedUpload.from_json(body, request.num_parts)
+        path, form = "connectors/utils/start_file_upload", forms.started(request.num_parts)
+        return await self._post(path, request.to_json(), form, attempts, on_retry)
 
     async def complete_upload(
         self, request: CompleteUpload, attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
     ) -> None:
-        """Make an object visible."""
-        await self._post(_COMPLETE, request.to_json(), attempts, on_retry)
+        """Make an object visible.
+
+        An answer that says "success" and something else than it promises is not believed: the object is asked for.
+        """
+
+        async def is_there() -> bool:
+            return await self.has_table(request.connector_id, request.source_table_name)
+
+        await self._post(COMPLETE, request.to_json(), forms.NOTHING, attempts, on_retry, is_there)
 
     async def delete_object(self, connector: str, name: str, on_retry: OnRetry | None = None) -> bool:
-        """Delete an object or a table; return whether the service knew it."""
+        """Delete an object or a table; return whether the service knew it.
+
+        It is made again where it did not begin. Where its answer was lost it may still take effect, and is not.
+        """
         body = {"source_table_name": name, "connector_id": connector}
         try:
-            await self._post("connectors/utils/delete_uploaded_file", body, on_retry=on_retry)
+            await self._post(DELETE, body, forms.NOTHING, on_retry=on_retry)
         except ServiceError as error:
             # A page of a proxy that says "not found" does not say that the object is gone.
             if error.code == NOT_THERE:
@@ -130,9 +141,7 @@ class ControlPlane:
     async def list_tables(self, connector: str) -> list[str]:
         """Return the names of all tables behind a connector."""
         request = {**TableRequest(connector_id=connector).to_json(), "root_dir": None}
-        body = await self._post("source_tables/list_tables", request)
-        names = get_field(body, "table_names", list, "list_tables")
-        return [str(name) for name in names]
+        return await self._post("source_tables/list_tables", request, forms.NAMES)
 
     async def has_table(self, connector: str, name: str) -> bool:
         """Return whether a table, or an object of that name, is there now.
@@ -162,26 +171,29 @@ class ControlPlane:
         """Ask for a table; return the refusal where that may mean that there is none."""
         request = TableRequest(connector_id=connector, table_name=name)
         try:
-            body = await self._post("source_tables/validate_table", request.to_json())
+            return await self._post("source_tables/validate_table", request.to_json(), forms.VALIDITY)
         except ServiceError as error:
             if error.status not in MAY_MEAN_NOT_THERE:
                 raise
             return error
-        return bool(get_field(body, "is_valid", bool, "validate_table"))
 
     async def table_data(self, connector: str, name: str, file_type: str, sample_rows: int) -> Mapping[str, Any]:
         """Return a table's columns and sample rows as the service gives them."""
         request = table_data_request(connector, name, file_type, sample_rows)
-        body = await self._post("source_tables/get_table_data", request)
-        if not isinstance(body, list) or len(body) != 1 or not isinstance(body[0], Mapping):
-            raise ServiceError("The service answered get_table_data in a form that is not documented.", table=name)
-        return body[0]
+        return await self._post("source_tables/get_table_data", request, forms.table_data(sample_rows))
 
     async def _post(
-        self, path: str, body: Mapping[str, Any], attempts: int = DEFAULT_ATTEMPTS, on_retry: OnRetry | None = None
-    ) -> Any:
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        form: Form[T],
+        attempts: int = DEFAULT_ATTEMPTS,
+        on_retry: OnRetry | None = None,
+        is_done: Callable[[], Awaitable[bool]] | None = None,
+    ) -> T:
         await self._know_scope()
-        return await self._call(path, body, attempts, on_retry)
+        result: T = await self._call(path, body, attempts, on_retry, form=form, is_done=is_done)
+        return result
 
     async def _get(self, path: str, params: Mapping[str, str]) -> Any:
         return await self._call(path, None, DEFAULT_ATTEMPTS, None, params)
@@ -199,9 +211,11 @@ class ControlPlane:
         attempts: int,
         on_retry: OnRetry | None,
         params: Mapping[str, str] | None = None,
+        form: Form[Any] = forms.ANYTHING,
+        is_done: Callable[[], Awaitable[bool]] | None = None,
     ) -> Any:
-        attempt = partial(self._attempt, path, body, self._scope if params is None else params)
-        call = path.rpartition("/")[2]
+        request = Call(path, body, self._scope if params is None else params, form)
+        attempt, call = partial(self._attempt, request, is_done), request.name
         try:
             with self.patience.limit():
                 # Nothing is sent only to be given up while it is on its way.
@@ -217,65 +231,53 @@ class ControlPlane:
             )
         raise _public(failure, call, self._host)
 
-    async def _attempt(self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str]) -> Any:
+    async def _attempt(self, request: Call, is_done: Callable[[], Awaitable[bool]] | None) -> Any:
+        result = await self._once(request)
+        if not isinstance(result, AnswerError):
+            return result
+        if is_done is not None and result.seen.broken is Break.UNEXPECTED:
+            with suppress(ServiceError):
+                if await is_done():
+                    return None
+        # Only here: while something of aiohttp's or of a parser's is handled, it would be the context of ours, and
+        # they hold whole answers.
+        raise result
+
+    async def _once(self, request: Call) -> Any:
+        """Make a request, and return what its answer says, or how it failed."""
         headers = await self._authentication.headers()
         try:
-            response, text = await self._exchange(path, body, params, headers)
+            response, data = await self._exchange(request, headers)
             if response.status == 401 and self._authentication.renewable:
                 # The token has expired, most likely. The call was not carried out, so it may be made again.
                 headers = await self._authentication.headers(refused=headers)
-                response, text = await self._exchange(path, body, params, headers)
+                response, data = await self._exchange(request, headers)
         except NETWORK_ERRORS as error:
-            raise AnswerError(replace(seen_of(error, self._host), completes=path == _COMPLETE)) from error
+            return AnswerError(replace(seen_of(error, self._host), **request.effect))
+        except TooLongError:
+            words = f"its answer is longer than the {request.form.most:,} bytes that {request.name} can need"
+            return AnswerError(not_promised("", words, **request.effect))
         if response.status >= 300:
-            seen = _refusal(response.status, text, path)
-            # Once more, since JSON may have spelled it in another way.
-            seen = replace(seen, message=headers.hidden_in(seen.message))
-            raise AnswerError(seen, retry_after=retry_after(response))
-        return self._parse(text, path.rpartition("/")[2])
+            seen = refusal(request, response.status, data.decode("utf-8", "replace"), headers)
+            return AnswerError(seen, retry_after=retry_after(response))
+        if len(data) < _LARGE:
+            return read_answer(request, data, self._host)
+        return await to_thread.run_sync(read_answer, request, data, self._host)
 
-    async def _exchange(
-        self, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str], headers: Headers
-    ) -> tuple[aiohttp.ClientResponse, str]:
-        method = "GET" if body is None else "POST"
+    async def _exchange(self, request: Call, headers: Headers) -> tuple[aiohttp.ClientResponse, bytes]:
+        method = "GET" if request.body is None else "POST"
         # Only what has no version of its own is asked for right below the endpoint.
-        below = path if path.startswith("/") else f"/v1/{path}"
-        url = URL(self._endpoint + below).update_query(params)
-        async with self._client.request(method, url, json=body, headers=headers, timeout=CONTROL_TIMEOUT) as response:
-            text = await read_text(response, _MOST_ANSWER)
-        return response, text if response.status < 300 else headers.hidden_in(text)
-
-    def _parse(self, text: str, call: str) -> Any:
-        if not text.strip():
-            return None
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            words = f"{self._host} did not answer {call} with JSON, as the service does."
-            raise ServiceError(f"{words} {_CHECK_ENDPOINT}") from error
+        below = request.path if request.path.startswith("/") else f"/v1/{request.path}"
+        url = URL(self._endpoint + below).update_query(request.params)
+        sent = self._client.request(method, url, json=request.body, headers=headers, timeout=CONTROL_TIMEOUT)
+        async with sent as response:
+            if response.status < 300:
+                return response, await read_limited(response, request.form.most)
+            return response, (await read_text(response, _MOST_ERROR)).encode()
 
 
 def _ignore(attempt: int, error: AnswerError) -> None:
     """Take no note of a retry; the log has it."""
-
-
-def _refusal(status: int, text: str, path: str) -> Seen:
-    """Return what an error answer says: the service's own words where it is one of its own, which are JSON."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        body = None
-    own = isinstance(body, Mapping)
-    detail = body.get("detail", body) if isinstance(body, Mapping) else _page_words(text)
-    words = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
-    return Seen(status=status, message=unsigned(words)[:300], own=own, completes=path == _COMPLETE)
-
-
-def _page_words(text: str) -> str:
-    """Return what a text that is no JSON says: of a web page its title, where it has one."""
-    title = _TITLE.search(text, 0, _HEAD)
-    said = "" if title is None else unescape(title[1]).strip()
-    return " ".join((said or text).split())
 
 
 def _public(error: AnswerError, call: str, host: str) -> ServiceError:
@@ -293,14 +295,21 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
             f"It is not known whether {call} took effect: {host} gave no usable answer at first, and then {error}.",
             attempts=attempts,
         )
-    if seen.broken is not None or is_repeated(seen):
+    again = error.verdict in (Verdict.RETRY, Verdict.THROTTLE, Verdict.UNKNOWN) and seen.status != 404
+    if seen.broken is not None or again:
         return ServiceUnavailableError(
-            f"{call} got no usable answer from {host} in {error.tries}: {error}. Check {ENDPOINT_VARIABLE} (or "
-            f"url=), the proxy if there is one, and that the service is up.",
+            f"{call} got no usable answer from {host} in {error.tries}: {error}. {_advice(seen)}",
             status=seen.status,
+            code=seen.code,
             attempts=attempts,
         )
     code = NOT_THERE if error.verdict is Verdict.ABSENT else seen.code
     words = f"{host} refused {call}: {error}".rstrip(".")
     remedy = "" if seen.own else f" {_CHECK_ENDPOINT}"
     return ServiceError(f"{words}.{remedy}", status=seen.status, code=code, attempts=attempts)
+
+
+def _advice(seen: Seen) -> str:
+    if seen.broken is Break.UNEXPECTED:
+        return _CHECK_ENDPOINT if seen.code is None else "The service has to mend that; try again later."
+    return f"Check {ENDPOINT_VARIABLE} (or url=), the proxy if there is one, and that the service is up."

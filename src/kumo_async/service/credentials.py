@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import platformdirs
 
@@ -132,14 +132,11 @@ def _check_key(key: str) -> None:
 
 
 def _check_endpoint(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        (host or "").encode("idna")
-    except ValueError as error:
-        raise ConfigurationError(
-            "The endpoint is not a URL; it should look like https://NAME.kumoai.cloud/api."
-        ) from error
+    parts = _url_parts(url)
+    if parts is None:
+        # Not raised where it was found out: what was found is in Python's error, and may be a password.
+        raise ConfigurationError("The endpoint is not a URL; it should look like https://NAME.kumoai.cloud/api.")
+    host = parts.hostname
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigurationError(
             "The endpoint is not a URL of the service; it should look like https://NAME.kumoai.cloud/api, or be local: "
@@ -150,3 +147,13 @@ def _check_endpoint(url: str) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(f"The endpoint http://{host} would send the key in the clear; use https://.")
     return url.rstrip("/")
+
+
+def _url_parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError:
+        return None
+    return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -26,7 +27,9 @@ __all__ = [
     "NETWORK_ERRORS",
     "STALL_SECONDS",
     "HttpClient",
+    "TooLongError",
     "open_session",
+    "read_limited",
     "read_text",
     "retry_after",
     "seen_of",
@@ -40,6 +43,15 @@ CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=30.0)
 
 #: UnicodeError is what a host name that cannot be one comes to.
 NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError)
+
+#: What resolvers say where a name does not exist, or has no address. All else may pass.
+_NO_SUCH_NAME = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
+
+
+class TooLongError(Exception):
+    """An answer is longer than the call can need."""
 
 
 class HttpClient:
@@ -62,7 +74,9 @@ class HttpClient:
 
 
 @asynccontextmanager
-async def open_session(network: Network | None = None, *, names_of_ours: bool = False) -> AsyncIterator[HttpClient]:
+async def open_session(
+    network: Network | None = None, *, names_of_ours: bool = False, traced: bool = False
+) -> AsyncIterator[HttpClient]:
     """Open a session with verified TLS, no cookies, no `.netrc`, and no limit of its own on connections.
 
     The control plane and the part storage get one each, so that nothing that belongs to the one can reach the other.
@@ -71,6 +85,8 @@ async def open_session(network: Network | None = None, *, names_of_ours: bool = 
         network: How to reach others; default: directly, or through the environment's proxy.
         names_of_ours: Whether the user chose the host names, so that they may lead anywhere. Those of part URLs are the
             server's choice, and must not lead to a link-local address.
+        traced: Whether tools that instrument aiohttp see its requests. Their spans record whole URLs, and whoever
+            holds a presigned one may write.
 
     Raises:
         ConfigurationError: If the environment names a proxy that cannot be used.
@@ -82,6 +98,9 @@ async def open_session(network: Network | None = None, *, names_of_ours: bool = 
     resolver = SafeResolver(trusted=None if proxy is None else proxy.host, trust_all=names_of_ours)
     try:
         async with _session(context, resolver) as session:
+            if not traced:
+                # They have put their trace configurations there while the session was made.
+                session.trace_configs.clear()
             yield HttpClient(session, network, environment)
     finally:
         await resolver.close()
@@ -118,8 +137,7 @@ def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
         case aiohttp.ClientConnectorError(os_error=LineAddressError()):
             return Break.UNUSABLE, f"the name {host} leads to a link-local address"
         case aiohttp.ClientConnectorDNSError():
-            # Its own host, since it may be the proxy's.
-            return Break.UNREACHED, f"the name {error.host} cannot be resolved"
+            return _unresolved(error)
         case aiohttp.ClientConnectorSSLError():
             return Break.UNREACHED, f"no TLS connection to {host}"
         case aiohttp.ClientProxyConnectionError():
@@ -134,6 +152,15 @@ def _break_of(error: BaseException, host: str) -> tuple[Break, str]:
             return Break.UNUSABLE, f"nothing can be sent to {host}: that is no usable address"
         case _:
             return Break.LOST, f"the connection to {host} broke ({type(error).__name__})"
+
+
+def _unresolved(error: aiohttp.ClientConnectorDNSError) -> tuple[Break, str]:
+    # Its own host, since it may be the proxy's.
+    words = f"the name {error.host} cannot be resolved"
+    reason = error.os_error
+    if isinstance(reason, socket.gaierror) and reason.errno in _NO_SUCH_NAME:
+        return Break.NAMELESS, f"{words}: there is no such name"
+    return Break.UNREACHED, words
 
 
 def _reason(error: OSError) -> str:
@@ -161,9 +188,27 @@ def retry_after(response: aiohttp.ClientResponse) -> float | None:
 
 async def read_text(response: aiohttp.ClientResponse, most: int) -> str:
     """Return an answer's body as text, no more than `most` bytes of it."""
+    return (await _read(response, most)).decode("utf-8", "replace")
+
+
+async def read_limited(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return an answer's body.
+
+    Raises:
+        TooLongError: If it is longer than `most` bytes; no more of it are read.
+    """
+    data = await _read(response, most + 1)
+    if len(data) > most:
+        raise TooLongError
+    return data
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     data = bytearray()
     async for block in response.content.iter_any():
         data += block
         if len(data) >= most:
+            # What is left of it is not waited for, and the connection is of no further use.
+            response.close()
             break
-    return data[:most].decode("utf-8", "replace")
+    return bytes(data[:most])

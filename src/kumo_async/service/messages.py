@@ -6,16 +6,17 @@ a second and pandas. `tests/service/test_messages.py` holds every one of them ag
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from ..errors import ServiceError
+from ..escapes import escaped
 
 __all__ = [
     "MAX_PARTS",
+    "MOST_URL",
     "CompleteUpload",
     "PartMetadata",
     "PartUrl",
@@ -26,27 +27,18 @@ __all__ = [
     "file_type_of",
     "get_field",
     "table_data_request",
-    "unsigned",
 ]
 
 #: Most parts of one object: `kumoapi.data_source.StartFileUploadRequest`.
 MAX_PARTS = 1000
 
+#: Most characters of a part URL: four times as many as those with a session token have.
+MOST_URL = 8 * 1024
+
 _SHORTEST_SECRET = 6
 
-#: What makes a URL a presigned one: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html and
-#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html
-_SIGNING = re.compile(r"\b(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature)(=|%3D)[^&\s\"'<>\\]+", re.IGNORECASE)
-
-
-def unsigned(text: str) -> str:
-    """Return a text in which presigned URLs, whosever they are, have lost what makes them such.
-
-    Example:
-        >>> unsigned("PUT /key?partNumber=1&X-Amz-Signature=5d41 failed")
-        'PUT /key?partNumber=1&X-Amz-Signature=… failed'
-    """
-    return _SIGNING.sub(r"\1\2…", text)
+#: Digits of a part's number.
+_MOST_DIGITS = len(str(MAX_PARTS))
 
 
 def connector_id(file_type: str) -> str:
@@ -106,7 +98,7 @@ class PartUrl:
         except ValueError:
             return "PartUrl(?)"
         host = parts.netloc.rpartition("@")[2]
-        return f"PartUrl('{parts.scheme}://{host}{parts.path}?…')"
+        return escaped(f"PartUrl('{parts.scheme}://{host}{parts.path}?…')")
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise TypeError("A presigned URL is not pickled.")
@@ -140,11 +132,11 @@ class StartedUpload:
         Raises:
             ServiceError: If the answer is not of the documented form.
         """
-        try:
-            urls = {int(number): str(url) for number, url in body["presigned_part_urls"].items()}
-            path, upload_id = _text(body["temp_upload_path"]), _text(body["upload_id"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ServiceError("The service answered start_file_upload in a form that is not documented.") from error
+        call = "start_file_upload"
+        urls = _numbered(get_field(body, "presigned_part_urls", Mapping, call))
+        path, upload_id = (get_field(body, name, str, call) for name in ("temp_upload_path", "upload_id"))
+        if urls is None or not path or not upload_id:
+            raise ServiceError(f"The service answered {call} in a form that is not documented.")
         if sorted(urls) != list(range(1, num_parts + 1)):
             raise ServiceError(f"The service gave {len(urls)} part URLs where {num_parts} were asked for.")
         return cls(
@@ -154,10 +146,13 @@ class StartedUpload:
         )
 
 
-def _text(value: object) -> str:
-    if value is None or value == "":
-        raise ValueError("There is none.")
-    return str(value)
+def _numbered(urls: Mapping[Any, Any]) -> dict[int, str] | None:
+    """Return URLs by the numbers of their parts, None where that is not what these are."""
+    if not all(str(number).isdecimal() and len(str(number)) <= _MOST_DIGITS for number in urls):
+        return None
+    if not all(isinstance(url, str) and len(url) <= MOST_URL for url in urls.values()):
+        return None
+    return {int(number): url for number, url in urls.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +94,6 @@ def _choose(what: str, wanted: str | None, known: Any, id_field: str) -> str:
 
 
 def _pairs(known: Any, id_field: str, what: str) -> Sequence[tuple[str, str]]:
-    try:
+    with suppress(KeyError, TypeError):
         return [(str(each[id_field]), str(each["display_name"])) for each in known]
-    except (KeyError, TypeError) as error:
-        raise ServiceError(f"The service listed the {what}s in a form that is not documented.") from error
+    raise ServiceError(f"The service listed the {what}s in a form that is not documented.")

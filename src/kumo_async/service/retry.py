@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import anyio
 
-from .answers import AnswerError, Verdict, is_repeated
+from .answers import AnswerError, Verdict, is_repeated, most_attempts
 
 __all__ = ["OnRetry", "RetryBudget", "retrying", "wait_before"]
 
@@ -127,13 +127,16 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
 
     def again(error: BaseException) -> bool:
         nonlocal wait
-        if not isinstance(error, AnswerError) or not is_repeated(error.seen) or made >= attempts:
+        if not isinstance(error, AnswerError) or not is_repeated(error.seen):
+            return False
+        most = most_attempts(error.seen, attempts)
+        if made >= most:
             return False
         error.stopped = budget.refusal(since)
         if error.stopped is not None:
             return False
         on_retry(made, error)
-        budget.notice(attempts, error)
+        budget.notice(most, error)
         wait = wait_before(made + 1, error)
         return True
 

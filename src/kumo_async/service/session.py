@@ -48,7 +48,10 @@ async def connect(
     memory = memory if memory is not None else credentials.memory()
     if credentials.local_root is not None:
         network = Network(direct=True)
-    async with open_session(network, names_of_ours=True) as control, open_session(network) as storage:
+    async with (
+        open_session(network, names_of_ours=True, traced=True) as control,
+        open_session(network) as storage,
+    ):
         if credentials.local_root is None:
             calls = ControlPlane(
                 control,

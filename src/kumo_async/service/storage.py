@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -16,11 +17,13 @@ from yarl import URL
 
 from ..errors import KumoError, ServiceError
 from .addresses import is_link_local, is_loopback, is_odd_number
-from .answers import AnswerError, Break, Seen, s3_error
+from .answers import AnswerError, Break, Seen
 from .clocks import url_life
+from .foreign import said
 from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
 from .integrity import PartDigest, md5_of
-from .messages import PartUrl, unsigned
+from .messages import PartUrl
+from .s3errors import not_promised, s3_error
 from .stall import StallTimer, unsent
 
 __all__ = ["PartStorage", "StoredPart"]
@@ -32,6 +35,12 @@ ReadPart = Callable[[], AsyncGenerator[bytes | memoryview, None]]
 OnSent = Callable[[int], None]
 
 _MOST_ERROR = 64 * 1024
+
+#: Printable ASCII without blanks: https://www.rfc-editor.org/rfc/rfc3986#section-2
+_VISIBLE = re.compile(r"[!-~]+")
+
+#: Parameters of a part URL; each is looked for in what the storage says. Signed ones have some ten.
+_MOST_PARAMETERS = 100
 
 #: Beside the stall timer, which knows what is still on its way while aiohttp has nothing left to write.
 _NO_OTHER_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=30.0)
@@ -239,6 +248,9 @@ def _parsed(url: PartUrl) -> URL:
 
 def _safe(url: PartUrl) -> bool:
     """Return whether a URL is https or loopback, without user info, and not link-local in any way of writing it."""
+    # One that was signed has no other characters; line breaks would be an error, or a header, of the request.
+    if not _VISIBLE.fullmatch(url.reveal()) or url.reveal().count("&") > _MOST_PARAMETERS:
+        return False
     try:
         # Read by the same parser that the request goes by: two parsers may see two hosts.
         target = _parsed(url)
@@ -255,13 +267,15 @@ def _safe(url: PartUrl) -> bool:
 async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerError:
     text = url.hidden_in(await read_text(response, _MOST_ERROR))
     seen = s3_error(response.status, text)
-    if response.status < 300:
+    if response.status < 300 and seen.code:
+        seen = not_promised(text, "")
+    elif response.status < 300:
         # The completion needs the ETag, and an empty one would be a lie.
         seen = Seen(status=response.status, message="the storage gave no ETag for the part")
     life = url_life(url.reveal())
     seen = replace(
         seen,
-        request_id=unsigned(response.headers.get("x-amz-request-id", "")) or seen.request_id,
+        request_id=said(response.headers.get("x-amz-request-id", "")) or seen.request_id,
         date=server_time(response),
         clock=time.time(),
         expires=None if life is None else life.expires,

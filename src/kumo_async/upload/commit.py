@@ -16,10 +16,11 @@ from ..service.control import MAY_MEAN_NOT_THERE
 from ..service.messages import CompleteUpload, file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
+from .deletions import Deletions, is_lost
 from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
 from .journaling import Journal, Journals
 from .limits import Limits
-from .replace import HalfRemovedError, delete_if_there, is_lost, remove_known_table
+from .replace import HalfRemovedError, remove_known_table
 from .transfer import Receipt, Transfer
 
 __all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
@@ -32,6 +33,10 @@ T = TypeVar("T")
 _BURST = 16
 
 _HIT_LATE = "a deletion of the old table, whose answer was lost, took effect late and hit it."
+_UNCERTAIN = (
+    "The answer to a deletion of the old table was lost, and it was not seen to take effect: it may still do so, on "
+    "the new table. Look with has_table() in a while, and upload the table again if it is gone."
+)
 _DELETED = "it was deleted after the process that died had completed it."
 
 
@@ -135,6 +140,8 @@ async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool, 
     if (doubtful or taken_over) and not failures:
         failures = await _hit(transfer, journal, taken_over)
     if not failures:
+        if doubtful:
+            transfer.tally.warnings.append(_UNCERTAIN)
         await journal.finish()
         return
     # A single object that was completed is no failure, so that none is missing here.
@@ -260,13 +267,14 @@ async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
 async def _delete_all(transfer: Transfer, names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Delete objects; return those that could not be deleted, and those that are refused and not known either."""
     burst = anyio.CapacityLimiter(_BURST)
+    deletions = Deletions(transfer.session.control, transfer.connector)
     left: list[str] = []
     doubted: list[str] = []
 
     async def one(name: str) -> None:
         async with burst:
             try:
-                if not await delete_if_there(transfer.session.control, transfer.connector, name):
+                if not await deletions.delete_if_there(name):
                     doubted.append(name)
             except ServiceError as error:
                 logger.warning("Object %s could not be taken back: %s", name, error)

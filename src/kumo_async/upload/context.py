@@ -23,10 +23,12 @@ class Tally:
     Attributes:
         parts: The parts that were stored.
         orders: Numbers the objects in the order in which they are begun.
+        warnings: What the user should know of the commit.
     """
 
     parts: int = 0
     orders: Iterator[int] = field(default_factory=count)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

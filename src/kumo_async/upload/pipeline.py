@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import anyio
 
 from ..checks import check_bool
-from ..errors import ConfigurationError, KumoError, SourceChangedError, UploadError, no_groups
+from ..errors import ConfigurationError, KumoError, SourceChangedError, UploadError, hide_foreign, no_groups
 from ..events import Notify, PartitionResumed, RetryScheduled, UploadCommitted, UploadFailed, UploadStarted
 from ..formats.names import check_table_name
 from ..options import UploadOptions, check_partition_size_mb
@@ -72,12 +74,13 @@ async def upload(session: Session, limits: Limits, request: UploadRequest, notif
     Raises:
         KumoError: See `FileUploadConnector.upload`.
     """
-    connector = connector_id(request.file_type)
+    connector, outside = connector_id(request.file_type), sys.exception()
     try:
         async with limits.joined() as user:
             transfer = Transfer(session, limits, request.options, notify, request.table, connector, user)
             report = await _rounds(transfer, request, time.monotonic())
     except BaseException as error:
+        hide_foreign(error, outside)
         notify(UploadFailed(table=request.table, error=error))
         raise
     notify(UploadCommitted(table=request.table, report=report))
@@ -134,7 +137,7 @@ async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, ag
         if journal is None:
             done = await finish_interrupted(transfer, journals, head)
             if done is not None and resume:
-                return _report(source, plan, done, time.monotonic() - begin)
+                return _report(source, plan, done, time.monotonic() - begin, transfer.tally.warnings)
             journal = await journals.claim(head, resume=resume)
         try:
             await _send_and_commit(transfer, journals, journal, source, plan)
@@ -144,7 +147,7 @@ async def _round(transfer: Transfer, request: UploadRequest, begin: float, *, ag
             raise
         finally:
             await journal.leave()
-        return _report(source, plan, journal, time.monotonic() - begin)
+        return _report(source, plan, journal, time.monotonic() - begin, transfer.tally.warnings)
 
 
 async def _send_and_commit(
@@ -160,7 +163,9 @@ async def _send_and_commit(
     await commit(transfer, journals, journal, partitions)
 
 
-def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) -> UploadReport:
+def _report(
+    source: Source, plan: UploadPlan, journal: Journal, seconds: float, of_commit: Sequence[str]
+) -> UploadReport:
     receipts, resumed = journal.state.receipts, journal.resumed
     # What a compressed file holds is known only now.
     sent = sum(receipt.size for receipt in receipts)
@@ -188,7 +193,7 @@ def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) 
         renamed_columns=plan.renamed_columns,
         column_types=plan.column_types,
         type_reasons=plan.type_reasons,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *of_commit),
     )
 
 

@@ -1,84 +1,48 @@
-"""Taking an old table away, whatever shape it had and whatever the service's delete call covers.
+"""Deleting an old table, whatever shape it had and whatever the service's delete call covers.
 
 It is not known whether deleting `name` also removes the partitions `name.ext/part_*`, nor what deleting an unknown name
-answers. So `name` is deleted first, and as long as the table is still there, its partitions are. Where a refusal may
-mean that there is no such thing, the service is asked whether it is there.
+answers. So `name` is deleted first, and where the table is still there, its partitions are: those that the service
+lists or knows by their names. Where a refusal may mean that there is no such thing, the service is asked whether it is
+there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import anyio
 
-from ..errors import ServiceError
+from ..errors import ServiceError, no_groups
 from ..options import COMMIT_SECONDS
-from ..service.answers import AnswerError, Break, Verdict
 from ..service.control import MAY_MEAN_NOT_THERE, ControlPlane
+from ..service.messages import file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
+from .deletions import Deletions, is_lost
 from .plan import partition_name
 
-__all__ = ["HalfRemovedError", "delete_if_there", "is_lost", "remove_known_table", "remove_table"]
+__all__ = ["HalfRemovedError", "is_lost", "remove_known_table", "remove_table"]
+
+logger = logging.getLogger("kumo_async")
 
 #: The highest partition number that is looked for: 300 GB, the most that Kumo documents, in partitions of 100 MiB, and
 #: room for as many again.
 _LAST_PARTITION = 6000
 
-#: How many partitions are deleted between two looks at whether the table is still there.
+#: How many partitions are deleted, or asked for, at once.
 _AT_ONCE = 16
 
+#: How far partitions are looked for after the last one that was seen: as many as Kumo documents for CSV.
+_FAR = 128
+
 _THERE = "is still there"
+_OPEN = ", but a deletion whose answer was lost may still take effect"
 
 
 class HalfRemovedError(ServiceError):
     """Some of a table's partitions may be gone, and others are there."""
-
-
-@dataclass
-class _Deletions:
-    """The deletions of one table.
-
-    Attributes:
-        open: Whether one may take effect later: its answer was lost, and another one did the work.
-        begun: Whether something of the table may be gone.
-        last: The highest number of a partition that the service knew.
-        denied: The numbers of those that it did not know.
-        tried: The highest number of a partition that was to be deleted.
-        kept: The names of the partitions that could not be deleted.
-    """
-
-    control: ControlPlane
-    connector: str
-    open: bool = False
-    begun: bool = False
-    last: int = 0
-    denied: set[int] = field(default_factory=set)
-    tried: int = 0
-    kept: list[str] = field(default_factory=list)
-
-    async def delete(self, name: str) -> bool:
-        try:
-            known = await self.control.delete_object(self.connector, name, self._on_retry)
-        except ServiceError as error:
-            self.begun |= is_lost(error)
-            raise
-        self.begun |= known
-        return known
-
-    async def delete_partition(self, name: str, number: int) -> None:
-        try:
-            if await self.delete(name):
-                self.last = max(self.last, number)
-            else:
-                self.denied.add(number)
-        except ServiceError as error:
-            if not await _means_not_there(error, self.control, self.connector, name):
-                raise
-
-    def _on_retry(self, _: int, error: AnswerError) -> None:
-        self.open |= error.verdict is Verdict.RETRY and error.seen.broken is not Break.UNREACHED
 
 
 async def remove_table(session: Session, connector: str, table: str, file_type: str) -> bool:
@@ -92,7 +56,8 @@ async def remove_table(session: Session, connector: str, table: str, file_type: 
         return False
 
     async def remove(bounded: Session) -> None:
-        await remove_known_table(bounded.control, connector, table, file_type)
+        if await remove_known_table(bounded.control, connector, table, file_type):
+            logger.warning("Table %r is deleted%s, on a table of that name that comes after.", table, _OPEN)
 
     await in_a_burst(session, table, COMMIT_SECONDS, remove)
     return True
@@ -104,26 +69,16 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
     Returns:
         Whether a deletion may still take effect, and hit what comes next.
     """
-    deletions = _Deletions(control, connector)
-    await _delete_name(deletions, table, file_type)
+    removal = _Removal(Deletions(control, connector), table, file_type)
+    deletions = removal.deletions
+    known = await _delete_name(removal)
     try:
-        if await _partitions_go(deletions, table, file_type, range(1, _LAST_PARTITION + 1)):
-            return deletions.open
-        # Once more, since of a partition that was there the service may have said for a moment that it was not.
-        denied = [number for number in sorted(deletions.denied) if number <= deletions.last + _AT_ONCE]
-        if await _partitions_go(deletions, table, file_type, denied):
+        if await removal.is_complete(known=known):
             return deletions.open
     except ServiceError as error:
         if not (deletions.begun or deletions.open):
             raise _refused(table, _THERE, error) from error
-        raise HalfRemovedError(
-            f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} "
-            f"{_kept(deletions, table, file_type)}Delete or upload it again.",
-            table=table,
-            status=error.status,
-            code=error.code,
-            attempts=error.attempts,
-        ) from error
+        raise await _half_removed(removal, error) from error
     raise HalfRemovedError(
         f"The service still shows table {table!r} after everything that can belong to it was deleted; some of its "
         f"partitions may be gone. Delete it in Kumo, and try again.",
@@ -131,39 +86,140 @@ async def remove_known_table(control: ControlPlane, connector: str, table: str, 
     )
 
 
-def _kept(deletions: _Deletions, table: str, file_type: str) -> str:
-    if not deletions.kept:
-        return ""
-    behind = partition_name(table, file_type, deletions.tried)
-    return f"These may still be there: {', '.join(deletions.kept)}, and any behind {behind}. "
+@dataclass
+class _Removal:
+    """The removal of one table."""
 
+    deletions: Deletions
+    table: str
+    file_type: str
 
-async def delete_if_there(control: ControlPlane, connector: str, name: str) -> bool:
-    """Delete an object; return False where the service refuses to, and does not know of it either.
+    async def is_complete(self, *, known: bool) -> bool:
+        """Delete what is left of the table once its name was deleted; return whether nothing is.
 
-    Raises:
-        ServiceError: If it refuses otherwise.
-    """
-    try:
-        await control.delete_object(connector, name)
-    except ServiceError as error:
-        if not await _means_not_there(error, control, connector, name):
-            raise
+        Args:
+            known: Whether the service knew the name, and says that it deleted it.
+        """
+        if await self._is_gone() or await self._seen_partitions_go(_AT_ONCE):
+            return True
+        # It may have said so of what it did not do.
+        if known and (await self.deletions.delete(self.table, shown=True) and await self._is_gone()):
+            return True
+        return await self._seen_partitions_go(_FAR) or await self._unseen_partitions_go()
+
+    async def _is_gone(self) -> bool:
+        return not await self.deletions.control.shows_table(self.deletions.connector, self.table)
+
+    async def _seen_partitions_go(self, far: int) -> bool:
+        """Delete the partitions that the service lists, or else knows by name; return whether the table is gone then.
+
+        Args:
+            far: How far they are looked for after the last one that was there.
+        """
+        if listed := await _listed_partitions(self.deletions.control, self.deletions.connector, self.table):
+            for first in range(0, len(listed), _AT_ONCE):
+                await self._delete(listed[first : first + _AT_ONCE], shown=True)
+            return await self._is_gone()
+        last = 0
+        for number, names in self._names():
+            if number > last + far:
+                break
+            if there := await self._there(names):
+                last = number + _AT_ONCE
+                await self._delete(there, shown=True)
+                if await self._is_gone():
+                    return True
         return False
-    return True
+
+    async def _unseen_partitions_go(self) -> bool:
+        """Delete partitions of which the service shows nothing; return whether the table is gone then.
+
+        It is gone on with while the service says that it knew some. One that knows every name has to end somewhere.
+        """
+        deletions = self.deletions
+        nobodys = partition_name(self.table, self.file_type, _LAST_PARTITION + 1)
+        for number, names in self._names():
+            if number > _FAR and await deletions.delete(nobodys):
+                return False
+            await self._delete(names)
+            if await self._is_gone():
+                return True
+            if deletions.denied.issuperset(names):
+                break
+        again = sorted(deletions.denied)
+        await self._delete(again[: 2 * _AT_ONCE])
+        return bool(again) and await self._is_gone()
+
+    def _names(self) -> Iterator[tuple[int, list[str]]]:
+        """Give the names of the partitions that there may be, some at a time, with the number of the first."""
+        for number in range(1, _LAST_PARTITION + 1, _AT_ONCE):
+            numbers = range(number, min(number + _AT_ONCE, _LAST_PARTITION + 1))
+            yield number, [partition_name(self.table, self.file_type, each) for each in numbers]
+
+    async def _there(self, names: Sequence[str]) -> list[str]:
+        """Return those of some partitions that are there, asked for at once."""
+        found = set[str]()
+
+        async def ask(name: str) -> None:
+            if await self.deletions.control.has_table(self.deletions.connector, name):
+                found.add(name)
+
+        with no_groups():
+            async with anyio.create_task_group() as group:
+                for name in names:
+                    group.start_soon(ask, name)
+        return sorted(found)
+
+    async def _delete(self, names: Sequence[str], *, shown: bool = False) -> None:
+        """Delete some partitions at once; what fails is tried once more where others may be gone.
+
+        Half a table that is read as a whole one is worse than none.
+        """
+        if not names:
+            return
+        deletions = self.deletions
+        failures = await _failing(deletions, names, shown=shown)
+        if failures and deletions.begun:
+            failures = await _failing(deletions, list(failures), shown=shown)
+        deletions.tried = max(deletions.tried, *names)
+        deletions.kept = sorted(failures)
+        for failure in failures.values():
+            raise failure
 
 
-async def _means_not_there(error: ServiceError, control: ControlPlane, connector: str, name: str) -> bool:
-    """Return whether the refusal of a deletion means that there is nothing to delete."""
+async def _listed_partitions(control: ControlPlane, connector: str, table: str) -> list[str]:
+    """Return the partitions of a table that the service lists; most services list tables alone."""
+    folder = f"{table}.{file_type_of(connector)}/"
+    return sorted(name for name in await control.list_tables(connector) if name.startswith(folder))
+
+
+async def _half_removed(removal: _Removal, error: ServiceError) -> HalfRemovedError:
+    """Return the error for a table of which something may be gone, and say what is there as far as it can be known."""
+    deletions, table = removal.deletions, removal.table
+    if not deletions.kept and await _is_unknown(deletions, table):
+        said = (
+            f"Table {table!r} was deleted, but whether all of its partitions are gone could not be found out: {error} "
+            f"No table of that name is there now; upload it again."
+        )
+    else:
+        said = (
+            f"Table {table!r} could not be deleted whole, and some of its partitions may be gone: {error} "
+            f"{_kept(deletions)}Delete or upload it again."
+        )
+    return HalfRemovedError(said, table=table, status=error.status, code=error.code, attempts=error.attempts)
+
+
+async def _is_unknown(deletions: Deletions, table: str) -> bool:
     try:
-        return error.status in MAY_MEAN_NOT_THERE and not await control.has_table(connector, name)
+        return not await deletions.control.has_table(deletions.connector, table)
     except ServiceError:
         return False
 
 
-def is_lost(error: ServiceError) -> bool:
-    """Return whether the answer to a call was lost, so that the call may have had its effect all the same."""
-    return error.status is None or error.status == 408 or error.status >= 500
+def _kept(deletions: Deletions) -> str:
+    if not deletions.kept:
+        return ""
+    return f"These may still be there: {', '.join(deletions.kept)}, and any behind {deletions.tried}. "
 
 
 def _refused(table: str, state: str, failure: ServiceError) -> ServiceError:
@@ -176,32 +232,31 @@ def _refused(table: str, state: str, failure: ServiceError) -> ServiceError:
     )
 
 
-async def _delete_name(deletions: _Deletions, table: str, file_type: str) -> None:
-    """Delete what is called `table`; where that fails, ask whether it is gone.
+async def _delete_name(removal: _Removal) -> bool:
+    """Delete what is called as the table; return whether the service knew it. Where that fails, ask whether it is gone.
 
     A refusal is asked about, too: an attempt before it, whose answer was lost, may have been carried out. Or there is
     nothing of just that name, since the table consists of partitions.
     """
+    deletions, table = removal.deletions, removal.table
     try:
-        await deletions.delete(table)
+        return await deletions.delete(table, shown=True)
     except ServiceError as error:
         failure = error
-    else:
-        return
-    deletions.open |= is_lost(failure)
     control, connector = deletions.control, deletions.connector
     control.patience.renew()
     state = await _state(control, connector, table)
     deletions.begun |= state is None
     may_go_on = failure.status in MAY_MEAN_NOT_THERE and state == _THERE
-    if state is not None and not (may_go_on and await _has_partitions(control, connector, table, file_type)):
-        raise _refused(table, state, failure) from failure
+    if state is not None and not (may_go_on and await _has_partitions(control, connector, table, removal.file_type)):
+        raise _refused(table, f"{state}{_OPEN if deletions.open else ''}", failure) from failure
+    return False
 
 
 async def _has_partitions(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
     if await control.has_table(connector, partition_name(table, file_type, 1)):
         return True
-    return any(name.startswith(f"{table}.{file_type}/") for name in await control.list_tables(connector))
+    return bool(await _listed_partitions(control, connector, table))
 
 
 async def _state(control: ControlPlane, connector: str, table: str) -> str | None:
@@ -212,46 +267,20 @@ async def _state(control: ControlPlane, connector: str, table: str) -> str | Non
         return "whether it is still there is not known (look with has_table())"
 
 
-async def _partitions_go(deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]) -> bool:
-    """Delete partitions, some at a time, until the table is gone; return whether it is."""
-    for first in range(0, len(numbers), _AT_ONCE):
-        if not await deletions.control.shows_table(deletions.connector, table):
-            return True
-        await _delete_partitions(deletions, table, file_type, numbers[first : first + _AT_ONCE])
-    return not await deletions.control.shows_table(deletions.connector, table)
-
-
-async def _delete_partitions(deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]) -> None:
-    """Delete some partitions at once; what fails is tried once more where others may be gone.
-
-    Half a table that is read as a whole one is worse than none.
-    """
-    failures = await _failing(deletions, table, file_type, numbers)
-    if failures and deletions.begun:
-        failures = await _failing(deletions, table, file_type, list(failures))
-    deletions.tried = max(deletions.tried, *numbers)
-    deletions.kept = [partition_name(table, file_type, number) for number in sorted(failures)]
-    for failure in failures.values():
-        raise failure
-
-
-async def _failing(
-    deletions: _Deletions, table: str, file_type: str, numbers: Sequence[int]
-) -> dict[int, ServiceError]:
+async def _failing(deletions: Deletions, names: Sequence[str], *, shown: bool) -> dict[str, ServiceError]:
     """Delete some partitions at once; return the failures when all of them have been answered.
 
     Raised before, they would cancel requests that the service may still carry out, on a table that came after.
     """
-    failures: dict[int, ServiceError] = {}
+    failures: dict[str, ServiceError] = {}
 
-    async def delete(number: int) -> None:
+    async def delete(name: str) -> None:
         try:
-            await deletions.delete_partition(partition_name(table, file_type, number), number)
+            await deletions.delete_partition(name, shown=shown)
         except ServiceError as error:
-            deletions.open |= is_lost(error)
-            failures[number] = error
+            failures[name] = error
 
     async with anyio.create_task_group() as group:
-        for number in numbers:
-            group.start_soon(delete, number)
+        for name in names:
+            group.start_soon(delete, name)
     return failures
