@@ -198,8 +198,8 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypa
 
 
 def test_upload_checks_all_of_a_csv_file_when_asked(run: Run) -> None:
-    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n")
-    assert "300,001" in run("upload", "ragged.csv").stdout
+    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n" + b"1,2\n" * 300_000)
+    assert "600,001" in run("upload", "ragged.csv").stdout
     assert "record 300001" in run("upload", "ragged.csv", "--validate", "full", code=3).stderr
 
 

@@ -101,7 +101,7 @@ async def test_the_command_line_takes_an_authority_too(
 
     assert (await to_thread.run_sync(ls, "--ca-file", str(authority.file))).stdout == "t\tcsv\n"
     failed = await to_thread.run_sync(ls)
-    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert (failed.exit_code, failed.stdout) == (5, "")
     assert "cannot be verified" in failed.stderr
 
 
