@@ -186,8 +186,8 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypa
 
 
 def test_upload_checks_all_of_a_csv_file_when_asked(run: Run) -> None:
-    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n")
-    assert "300,001" in run("upload", "ragged.csv").stdout
+    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n" + b"1,2\n" * 600_000)
+    assert "900,001" in run("upload", "ragged.csv").stdout
     assert "record 300001" in run("upload", "ragged.csv", "--validate", "full", code=1).stderr
 
 
@@ -248,7 +248,9 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
         (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
-        (["upload", "Orders.CSV", "--no-header"], "needs --column-names"),
+        (["upload", "Orders.CSV", "--no-header", "--column-names", "a"], "--column-names names 1"),
+        (["upload", "Orders.CSV", "--skip-rows", "-1"], "--skip-rows must be at least 0"),
+        (["upload", "users.parquet", "--comment", "#"], "--comment, --encoding, --no-header"),
         (["upload", "Orders.CSV", "--delimiter", ";;"], "one ASCII character"),
         (["show", "nobody"], "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),
