@@ -25,13 +25,14 @@ LAYERS = {
     "report": set[str](),
     "events": {"errors", "report"},
     "shield": {"errors"},
+    "serving": {"errors"},
     "formats": {"errors"},
-    "local": {"errors", "formats"},
+    "local": {"errors", "formats", "serving"},
     "service": VALUES | {"local"},
     "sources": VALUES | {"formats"},
     "upload": VALUES | {"formats", "sources", "service"},
-    "blocking": set[str](),
-    "client": VALUES | {"service", "upload"},
+    "blocking": {"serving"},
+    "client": VALUES | {"service", "serving", "upload"},
     "source_table": VALUES | {"blocking", "connector", "service"},
     "connector": VALUES | {"blocking", "client", "formats", "source_table", "upload"},
     "recovery": VALUES | {"blocking", "client", "upload"},
@@ -112,7 +113,7 @@ def test_errors_derive_from_one() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    heavy = ["pandas", "pyarrow", "numpy", "aiohttp", "pydantic", "kumoapi", "typer", "rich", "stamina", "uvloop"]
+    heavy = ["pandas", "pyarrow", "numpy", "aiohttp", "pydantic", "kumoapi", "typer", "rich", "tenacity", "uvloop"]
     code = f"import sys, kumo_async; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortalProvider
 
+from .serving import Waiting, waiting
+
 __all__ = ["run", "uvloop_if_there"]
 
 T = TypeVar("T")
@@ -84,8 +86,10 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
         >>> run(anyio.sleep, 0)
     """
     ended = threading.Event()
+    here = Waiting.here()
 
     async def call() -> T:
+        waiting.set(here)
         try:
             return await function(*args, **kwargs)
         finally:

@@ -88,6 +88,8 @@ class CsvOptions:
             every value of the file, as ``docs/csv.md`` tells.
         null_values: With `UploadOptions.convert`, the texts that mean null in a field without quotes, whatever the
             column's type. Default ``[""]``: an empty field; ``""`` in quotes is an empty text.
+        quoted_nulls: With `UploadOptions.convert`, whether the texts of `null_values` mean null in quotes as well, as
+            where a writer puts every field in quotes. Default False: in quotes they are texts.
 
     Raises:
         ConfigurationError: If a value is not of the right type, or they contradict each other.
@@ -111,6 +113,7 @@ class CsvOptions:
     short_rows: Literal["error", "fill"] = "error"
     types: Mapping[str, Any] | None = field(default=None, hash=False)
     null_values: Sequence[str] = ("",)
+    quoted_nulls: bool = False
 
     def __post_init__(self) -> None:
         check_bool("CsvOptions.skip_initial_space", self.skip_initial_space)
@@ -127,6 +130,7 @@ class CsvOptions:
         if self.types is not None:
             object.__setattr__(self, "types", types_of(self.types))
         object.__setattr__(self, "null_values", null_values_of(self.null_values))
+        check_bool("CsvOptions.quoted_nulls", self.quoted_nulls)
 
     def __repr__(self) -> str:
         return _repr(self)
@@ -180,9 +184,10 @@ class UploadOptions:
             Parquet file is decoded and, where the file has checksums, compared with them, while partitions are already
             being sent. Costs about the time of reading the table once.
         on_unsupported: What is done with a Parquet column of a type that Kumo does not take, where a cast keeps every
-            value: unsigned integers, half floats, binary of fixed size. Default ``"cast"``: it is cast, and the report
-            says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no
-            such cast exists for are refused either way; ``docs/parquet.md`` lists them all.
+            value: unsigned integers, half floats, binary of fixed size, nulls, decimals of over 18 digits whose values
+            need no more than 18. Default ``"cast"``: it is cast, and the report says so. ``"error"``: the file is
+            refused, for those who would rather change it themselves. Types that no such cast exists for are refused
+            either way; ``docs/parquet.md`` lists them all.
         csv: How a CSV file is written. Default: as in RFC 4180, in UTF-8 and with a header; the delimiter is detected.
         convert: ``"parquet"`` to have a CSV file uploaded as Parquet, through a Parquet connector. The file is read
             twice: for the types that keep every value, or to check those of `CsvOptions.types`, before anything is
@@ -244,9 +249,10 @@ class UploadOptions:
     def _check_csv(self) -> None:
         if not isinstance(self.csv, CsvOptions):
             raise ConfigurationError(f"UploadOptions.csv must be CsvOptions; got {type(self.csv).__name__}.")
-        if self.convert is None and (self.csv.types is not None or self.csv.null_values != ("",)):
+        meant = self.csv.types is not None or self.csv.null_values != ("",) or self.csv.quoted_nulls
+        if self.convert is None and meant:
             raise ConfigurationError(
-                "CsvOptions.types and null_values change what a CSV file becomes as Parquet, and need "
+                "CsvOptions.types, null_values and quoted_nulls change what a CSV file becomes as Parquet, and need "
                 "UploadOptions(convert='parquet')."
             )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from kumo_async.formats import csv_types
 from kumo_async.formats.csv_types import given_types
 from kumo_async.sources.names import accept_names
 
@@ -39,6 +42,16 @@ def test_given_types_are_found_by_name() -> None:
     old = names(each=1)
     assert list(given_types({"column 7": "string"}, old, [f"c{number}" for number in range(COLUMNS)])) == ["c7"]
     assert Compared.times < 20 * COLUMNS
+
+
+def test_a_given_type_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+    monkeypatch.setattr(csv_types, "_check_holds", checked.append)
+    columns = [f"c{number}" for number in range(COLUMNS)]
+    found = csv_types.given_types(dict.fromkeys(columns, "double"), columns, columns)
+    assert set(map(str, found.values())) == {"double"}
+    assert len(found) == COLUMNS
+    assert len(checked) == 1
 
 
 @pytest.mark.parametrize(

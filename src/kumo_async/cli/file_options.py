@@ -20,6 +20,7 @@ __all__ = [
     "NoHeader",
     "OnUnsupported",
     "Quote",
+    "QuotedNulls",
     "ShortRecords",
     "ShortRows",
     "SkipInitialSpace",
@@ -91,6 +92,9 @@ ColumnNames = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="CSV: the columns' names, separated by commas, in place of the header's."),
 ]
+QuotedNulls = Annotated[
+    bool, typer.Option("--quoted-nulls", help="CSV, with --as parquet: an empty field in quotes is null, too.")
+]
 
 
 def csv_options(
@@ -105,6 +109,7 @@ def csv_options(
     short_rows: ShortRecords = ShortRecords.error,
     no_header: bool,
     column_names: str | None,
+    quoted_nulls: bool = False,
 ) -> CsvOptions:
     r"""Return what the command line says of a CSV file.
 
@@ -127,6 +132,7 @@ def csv_options(
         header=not no_header,
         column_names=None if column_names is None else next(csv.reader([column_names]), []),
         short_rows=short_rows.value,
+        quoted_nulls=quoted_nulls,
     )
 
 
@@ -139,7 +145,8 @@ def check_for_type(file_type: str, options: CsvOptions, unsupported: Unsupported
     if file_type == "parquet" and options != CsvOptions():
         raise ConfigurationError(
             "--delimiter, --quote, --escape, --skip-initial-space, --skip-rows, --comment, --encoding, --no-header, "
-            "--column-names and --short-rows are for CSV files, and this is a Parquet file. Leave them out."
+            "--column-names, --short-rows and --quoted-nulls are for CSV files, and this is a Parquet file. Leave them "
+            "out."
         )
     if file_type == "csv" and unsupported is not Unsupported.cast:
         raise ConfigurationError("--on-unsupported is for Parquet files, and this is a CSV file. Leave it out.")

@@ -35,7 +35,10 @@ def _option(name: str, value: str) -> str:
 #: In this order, since the first are special cases of others. What has no option is marked as Python's.
 _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"(?:options=)?UploadOptions\(convert='(\w+)'\)", r"--as \1"),
-    (r"(UploadOptions\((?:verify_parts|partition_threshold)=[^)]*\))", r"(from Python) \1"),
+    (r"use UploadOptions\(verify_parts=False\)", "use --no-verify-parts"),
+    (r"(UploadOptions\(partition_threshold=[^)]*\))", r"(from Python) \1"),
+    (r"csv=CsvOptions\(quoted_nulls=True\)", "--quoted-nulls"),
+    (r"CsvOptions\.types, null_values and quoted_nulls", "--quoted-nulls, and types and null_values from Python,"),
     (r"(csv=CsvOptions\(types=[^)]*\))", r"(from Python) \1"),
     (rf"csv=CsvOptions\((?:(?:{_NAMED})=(?:{_VALUE})(?:, )?)+\)", _typed),
     (rf"\b(?:{_NAMED})=(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+|True)", _typed),

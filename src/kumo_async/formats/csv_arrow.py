@@ -37,13 +37,14 @@ _BOM: Final = b"\xef\xbb\xbf"
 class BlockReader:
     r"""Reads whole records of one file.
 
-    An unquoted field that is one of the null values is null, in a column of any type; a quoted one never is. So ``""``
-    is an empty text, and the difference that CSV can make between the two is kept.
+    An unquoted field that is one of the null values is null, in a column of any type; a quoted one is only where that
+    was asked for. Otherwise ``""`` is an empty text, and the difference that CSV can make between the two is kept.
 
     Attributes:
         names: The names of all columns, all different.
         dialect: How the file separates and quotes its fields; it skips no spaces.
         null_values: The texts that mean null.
+        quoted_nulls: Whether they mean null in quotes as well.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
@@ -55,6 +56,7 @@ class BlockReader:
     names: tuple[str, ...]
     dialect: CsvDialect
     null_values: tuple[str, ...]
+    quoted_nulls: bool = False
 
     def read(self, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> Any:
         """Return some columns of records as a table.
@@ -68,7 +70,7 @@ class BlockReader:
             pyarrow.ArrowException: A value does not fit its column's type. The message has the value in it.
         """
         table = self._read(data, types, columns)
-        if overflowing := [name for name in columns if name in types and _holds_infinity(table[name])]:
+        if overflowing := _with_infinity(table, types):
             import pyarrow as pa
 
             texts = self._read(data, dict.fromkeys(overflowing, pa.string()), overflowing)
@@ -91,7 +93,7 @@ class BlockReader:
                 include_columns=list(columns),
                 null_values=list(self.null_values),
                 strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
+                quoted_strings_can_be_null=self.quoted_nulls,
                 # Without 1 and 0, which are numbers.
                 true_values=["true", "True", "TRUE"],
                 false_values=["false", "False", "FALSE"],
@@ -121,11 +123,22 @@ class BlockReader:
         return _BOM + data if data.startswith(_BOM) else data
 
 
-def _holds_infinity(values: Any) -> bool:
+def _with_infinity(table: Any, types: Mapping[str, Any]) -> list[str]:
+    """Name the columns of the given types of floating point that hold an infinity."""
+    import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow import types
 
-    return types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py() is True
+    floating: dict[Any, dict[str, Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name in types and pa.types.is_floating(column.type):
+            floating.setdefault(column.type, {})[name] = column
+    found = []
+    for kind, columns in floating.items():
+        # Most tables have none: one look at all columns takes far less than one at each of thousands.
+        chunks = [chunk for column in columns.values() for chunk in column.chunks]
+        if pc.any(pc.is_inf(pa.chunked_array(chunks, kind))).as_py():
+            found += [name for name, column in columns.items() if pc.any(pc.is_inf(column)).as_py()]
+    return found
 
 
 def _refuse_overflow(values: Any, texts: Any) -> None:

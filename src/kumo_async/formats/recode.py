@@ -51,7 +51,7 @@ def propose_encoding(text: bytes | bytearray, fault: int = 0) -> str:
         >>> propose_encoding(b"M\xfcller;Stra\xdfe")
         "pass csv=CsvOptions(encoding='cp1252') (or 'latin-1', which is the same for its bytes)"
     """
-    sample = text[max(fault - _SAMPLE, 0) & ~3 : fault + _SAMPLE]
+    sample = bytes(text[max(fault - _SAMPLE, 0) & ~3 : fault + _SAMPLE])
     if b"\0" in sample:
         wide = _by_nuls(sample)
         return f"pass csv=CsvOptions(encoding={wide!r})" if wide else "remove it"

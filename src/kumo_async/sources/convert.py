@@ -47,12 +47,14 @@ class ConvertSource:
         blocks: Sequence[Block],
         rows: Sequence[Sequence[str]],
         warnings: tuple[str, ...],
+        reasons: Mapping[str, str],
     ) -> None:
         self.file = file
         self.size = blocks[-1].end
         self.dialect: str | None = describe(file.path, beginning.dialect, options.csv)
         self.columns = beginning.names.new
         self.types: Mapping[str, str] = {name: str(kind) for name, kind in types.items()}
+        self.type_reasons = reasons
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.rows: int | None = sum(block.rows for block in blocks)
@@ -87,7 +89,8 @@ class ConvertSource:
             await clean_up(content.close)
         if not first.blocks:
             raise file.without_rows()
-        return cls(file, options, parser, beginning, types, first.blocks, rows, scan.warnings(beginning.warnings))
+        warnings = scan.warnings(beginning.warnings)
+        return cls(file, options, parser, beginning, types, first.blocks, rows, warnings, first.reasons)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Parse and encode, and hand out partitions as they are filled; see `Source` and `encode`."""
@@ -132,7 +135,7 @@ def _encoders(options: UploadOptions) -> int:
 
 def _parser(file: SourceFile, options: UploadOptions, beginning: Beginning, content: Content) -> BlockParser:
     names = beginning.names
-    reader = BlockReader(names.new, beginning.dialect, tuple(options.csv.null_values))
+    reader = BlockReader(names.new, beginning.dialect, tuple(options.csv.null_values), options.csv.quoted_nulls)
     return BlockParser(file, reader, dict(zip(names.new, names.old, strict=True)), content.note)
 
 

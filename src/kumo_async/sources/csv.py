@@ -23,6 +23,7 @@ class CsvSource:
 
     rows: int | None = None
     types: Mapping[str, str] = MappingProxyType({})
+    type_reasons: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import SourceError
 from ..formats.names import clean_names, number_case_twins
-from ..formats.types import MAX_LISTED
+from ..formats.types import MAX_LISTED, shortened
 
 __all__ = ["ColumnNames", "accept_names"]
 
@@ -50,7 +50,7 @@ def _case_warnings(old: Sequence[str], cleaned: Sequence[str], new: Sequence[str
     for before, clean in zip(old, cleaned, strict=True):
         first.setdefault(clean.lower(), before)
     numbered = [
-        f"{before!r} became {after!r}, since {first[clean.lower()]!r} comes first"
+        f"{_quoted(before)} became {_quoted(after)}, since {_quoted(first[clean.lower()])} comes first"
         for before, clean, after in zip(old, cleaned, new, strict=True)
         if clean != after
     ]
@@ -65,18 +65,22 @@ def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
     if lost:
         warnings.append(
             f"Kumo takes only ASCII letters and digits in column names; of these nothing is left, and they were "
-            f"numbered: {_listed(list(map(repr, lost)))}."
+            f"numbered: {_listed(list(map(_quoted, lost)))}."
         )
     became: dict[str, list[str]] = {}
     for before, after in zip(old, new, strict=True):
         became.setdefault(before, []).append(after)
     if twice := sorted(name for name, names in became.items() if len(names) > 1):
-        where = _listed([f"{name!r} became {_listed(list(map(repr, became[name])))}" for name in twice], "; ")
+        where = _listed([f"{_quoted(name)} became {_listed(list(map(_quoted, became[name])))}" for name in twice], "; ")
         warnings.append(f"Column names that stand several times were numbered: {where}.")
     moved = _moved(old, new)
     if moved:
         listed = _listed(
-            [f"{name!r} became {to!r}, since {other!r} became {name!r}" for name, to, other in moved], "; "
+            [
+                f"{_quoted(name)} became {_quoted(to)}, since {_quoted(other)} became {_quoted(name)}"
+                for name, to, other in moved
+            ],
+            "; ",
         )
         warnings.append(f"Columns whose own names were fine have others now: {listed}.")
     return warnings
@@ -87,6 +91,10 @@ def _moved(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str, str]]
     owners = dict(zip(new, old, strict=True))
     pairs = [(before, after) for before, after in zip(old, new, strict=True) if before != after and before in owners]
     return [(before, after, owners[before]) for before, after in pairs if owners[before] != before]
+
+
+def _quoted(name: str) -> str:
+    return repr(shortened(name))
 
 
 def _listed(parts: Sequence[str], separator: str = ", ") -> str:
