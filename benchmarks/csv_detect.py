@@ -44,8 +44,8 @@ OUTCOMES: Final = ("right", "remedy", "refused", "warned", "silent")
 
 _DELIMITERS = "".join(NAMES)
 _ALL = "all"
-#: What is named where a file is more than its table.
-_FRAMES = ("skip_rows=", "short_rows=", "comment=", "column_names=", "header=False")
+#: What reads files that are not only a table of alike records with a header. Nothing of ours takes a footer off.
+_FRAMES = {"a preamble": "skip_rows=", "ragged": "short_rows=", "no header": "header=False"}
 
 Rows = list[list[str]]
 
@@ -81,7 +81,7 @@ async def judge(case: Labelled, folder: Path) -> Verdict:
         again = await _open(path, CsvOptions(**case.dialect._asdict()))
         if again.text is not None and _alike(case.dialect.read(again.text), _written(case)):
             return Verdict("remedy", sent.words)
-    if any(option in sent.words for option in _FRAMES):
+    if case.kind in _FRAMES and _FRAMES[case.kind] in sent.words:
         return Verdict("remedy", sent.words)
     outcome = "refused" if sent.text is None else "warned" if sent.words else "silent"
     return Verdict(outcome, sent.words)

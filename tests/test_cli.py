@@ -198,8 +198,8 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypa
 
 
 def test_upload_checks_all_of_a_csv_file_when_asked(run: Run) -> None:
-    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n" + b"1,2\n" * 300_000)
-    assert "600,001" in run("upload", "ragged.csv").stdout
+    Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n" + b"1,2\n" * 600_000)
+    assert "900,001" in run("upload", "ragged.csv").stdout
     assert "record 300001" in run("upload", "ragged.csv", "--validate", "full", code=3).stderr
 
 
@@ -259,6 +259,9 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
         (["upload", "users.parquet", "--name", "a/b"], 2, "Table name 'a/b'"),
         (["upload", "users.parquet", "--delimiter", ";"], 2, "are for CSV files"),
         (["upload", "Orders.CSV", "--on-unsupported", "error"], 2, "is for Parquet files"),
+        (["upload", "Orders.CSV", "--no-header", "--column-names", "a"], 3, "--column-names names 1"),
+        (["upload", "Orders.CSV", "--skip-rows", "-1"], 2, "--skip-rows must be at least 0"),
+        (["upload", "users.parquet", "--comment", "#"], 2, "--comment, --encoding, --no-header"),
         (["upload", "Orders.CSV", "--delimiter", ";;"], 2, "one ASCII character"),
         (["show", "nobody"], 1, "no table 'nobody'"),
         (["head", "nobody", "--type", "csv"], 1, "no csv table 'nobody'"),

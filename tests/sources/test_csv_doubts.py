@@ -100,6 +100,7 @@ def test_a_space_before_a_quote_is_warned_of_wherever_it_stands(tmp_path: Path) 
         pytest.param(b'a,b\n1,"say \\"hi\\""\n', "csv=CsvOptions(escape='\\\\')", id="backslashes"),
         pytest.param(b"a\tb\n1\tx\\\ny\n2\tz\n", "csv=CsvOptions(escape='\\\\')", id="MySQL"),
         pytest.param(b"a,b\n1,'x, y'\n2,z\n", 'csv=CsvOptions(quote="\'")', id="apostrophes"),
+        pytest.param(b"'a';'b'\n'1';'x\ny'\n'2';'z'\n", 'csv=CsvOptions(quote="\'")', id="apostrophes around newlines"),
         pytest.param(b"sep=;\na,b\n1,2\n", "single column", id="a line for Excel that is wrong"),
     ],
 )

@@ -94,6 +94,43 @@ def test_conversion_is_what_python_makes_of_the_whole(
         assert b"".join(to_utf8(blocks, encoding)) == expected
 
 
+WORDS = "Müller Köln Straße größer als je zuvor"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "proposal"),
+    [
+        pytest.param(f"id,name\n1,{WORDS}\n", "latin-1", "encoding='cp1252') (or 'latin-1', which is", id="umlauts"),
+        pytest.param(f"id,name\n1,{WORDS}\n", "cp1252", "encoding='cp1252') (or 'latin-1', which is", id="Excel"),
+        pytest.param(f"id,name\n1,„{WORDS}“ 5 €\n", "cp1252", "encoding='cp1252').", id="Excel, with its own signs"),
+        pytest.param(f"id,name\n1,{WORDS}\n", "utf-16-le", "encoding='utf-16-le')", id="UTF-16"),
+        pytest.param(f"id,name\n1,{WORDS}\n", "utf-16-be", "encoding='utf-16-be')", id="UTF-16, big-endian"),
+        pytest.param(f"id,name\n1,{WORDS}\n", "utf-32-le", "encoding='utf-32-le')", id="UTF-32"),
+        pytest.param("id,name\n1,Привет мир и люди\n", "cp1251", "Pass its encoding, as csv=", id="another script"),
+        pytest.param("id,name\n1,日本語の文字列です\n", "shift_jis", "Pass its encoding, as csv=", id="Japanese"),
+    ],
+)
+@pytest.mark.parametrize("at_end", [False, True])
+def test_the_encoding_that_fits_the_bytes_is_proposed(
+    tmp_path: Path, text: str, encoding: str, proposal: str, at_end: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    header, row = text.split("\n", 1)
+    # Also where it comes late, after what is ASCII in both; and UTF-16 has NULs from the beginning.
+    plain = "1,2\n" * 300_000 if at_end and not encoding.startswith("utf") else ""
+    path.write_bytes(f"{header}\n{plain}{row}".encode(encoding))
+    with pytest.raises(SourceError) as caught:
+        cut(path, None)
+    assert proposal in str(caught.value)
+
+
+def test_a_single_place_that_is_no_utf8_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("id,name\n1,Köln\n2,größer\n3,x".encode() + b"\xfc\n")
+    with pytest.raises(SourceError, match="The text around it is UTF-8, so correct that place"):
+        cut(path, None)
+
+
 @pytest.mark.parametrize("validate", ["fast", "full"])
 @pytest.mark.parametrize(
     ("content", "offset", "words"),

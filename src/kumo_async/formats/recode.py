@@ -15,7 +15,6 @@ _NOT_CP1252: Final = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _CP1252_ONLY: Final = re.compile(rb"[\x80-\x9f]")
 _MULTIBYTE: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
-_HIGH_LETTER: Final = re.compile(rb"[\xc0-\xff]")
 _LETTER: Final = re.compile(rb"[A-Za-z]")
 
 
@@ -59,13 +58,13 @@ def propose_encoding(text: bytes | bytearray, fault: int = 0) -> str:
     if 2 * len(_HIGH.findall(_MULTIBYTE.sub(b"", sample))) < len(_HIGH.findall(sample)):
         return "the text around it is UTF-8, so correct that place"
     # Scripts other than Latin have hardly a letter in ASCII.
-    if _NOT_CP1252.search(sample) or len(_HIGH_LETTER.findall(sample)) > max(len(_LETTER.findall(sample)), 5):
+    if _NOT_CP1252.search(sample) or len(_HIGH.findall(sample)) > max(len(_LETTER.findall(sample)), 5):
         return "pass its encoding, as csv=CsvOptions(encoding=...)"
     same = "" if _CP1252_ONLY.search(sample) else " (or 'latin-1', which is the same for its bytes)"
     return f"pass csv=CsvOptions(encoding='cp1252'){same}"
 
 
-def _by_nuls(sample: bytes) -> str | None:
+def _by_nuls(sample: bytes | bytearray) -> str | None:
     """Tell the encoding in which Latin text has NULs at these places; None if it has NULs elsewhere."""
     for name, places in (("utf-32-le", (2, 3)), ("utf-32-be", (0, 1))):
         if len(sample) >= 8 and not any(any(sample[place::4]) for place in places):

@@ -20,7 +20,7 @@ from ..options import UploadOptions
 from ..shield import clean_up, in_thread
 from .convert_blocks import Block, BlockParser, gathered, read_ranges
 from .convert_types import TypePass
-from .csv_beginning import SAMPLE, Beginning, begin, describe, rows_behind
+from .csv_beginning import SAMPLE, Beginning, begin, describe, hinting, rows_behind
 from .csv_content import Content, open_content
 from .csv_scan import Scan
 from .encode import UNIT_BYTES, Encoding, Unit, encoded_partitions
@@ -82,8 +82,9 @@ class ConvertSource:
             rows = await in_thread(rows_behind, content, beginning)
             scan = _scan(content, file.path, beginning)
             first = TypePass(content, scan, beginning.data_start, parser, given)
-            async with Workers(_encoders(options)) as workers:
-                types = await first.run(workers)
+            with hinting(beginning):
+                async with Workers(_encoders(options)) as workers:
+                    types = await first.run(workers)
         finally:
             await clean_up(content.close)
         if not first.blocks:

@@ -10,7 +10,7 @@ from ..formats.csv_preview import seeming_types
 from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
 from ..shield import clean_up, in_thread
-from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
+from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, hinting, rows_behind
 from .csv_content import Content
 from .csv_scan import Scan
 from .files import Partition, SourceFile
@@ -59,7 +59,8 @@ class CsvSource:
             rows = await in_thread(rows_behind, content, beginning)
             await fill(content, options.partition_threshold + 1)
             source = cls(file, options, content, beginning, rows)
-            await in_thread(source._look)
+            with hinting(beginning):
+                await in_thread(source._look)
         except BaseException:
             await clean_up(content.close)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -28,10 +29,11 @@ from .csv_content import COMPRESSIONS, FIRST_BLOCK, Content, open_content
 from .files import SourceFile
 from .names import ColumnNames, accept_names
 
-__all__ = ["SAMPLE", "Beginning", "begin", "describe", "fill", "rows_behind"]
+__all__ = ["SAMPLE", "Beginning", "begin", "describe", "fill", "hinting", "rows_behind"]
 
 #: Rows of a plan's sample.
 SAMPLE = 5
+_OPTIONS = re.compile(r"csv=CsvOptions\((.+?)\)")
 #: How much is looked at for a delimiter that is never detected, in bytes.
 _LINES = 1 << 16
 
@@ -46,6 +48,7 @@ class Beginning:
         data_start: The offset in bytes of the first record behind the header.
         header: The header of each partition.
         warnings: What the user should know.
+        hints: Those of them that say that the dialect may be another one.
         tidy: What is changed in the records; None where nothing is.
     """
 
@@ -54,6 +57,7 @@ class Beginning:
     data_start: int
     header: bytes
     warnings: tuple[str, ...]
+    hints: tuple[str, ...] = ()
     tidy: Tidy | None = None
 
 
@@ -95,6 +99,19 @@ def rows_behind(content: Content, beginning: Beginning) -> list[list[str]]:
     """Return the first rows behind the header; for worker threads."""
     block = content.read(beginning.data_start)
     return first_rows(block, beginning.dialect, content.ended and beginning.data_start + len(block) == content.size)
+
+
+@contextmanager
+def hinting(beginning: Beginning) -> Iterator[None]:
+    """Add to a refusal what may be the reason by the beginning of the file, unless it names that itself."""
+    try:
+        yield
+    except SourceError as error:
+        said = str(error)
+        hints = [hint for hint in beginning.hints if not set(_OPTIONS.findall(hint)) & set(_OPTIONS.findall(said))]
+        if not hints or type(error) is not SourceError:
+            raise
+        raise SourceError(" ".join([said, *hints]), path=error.path) from error
 
 
 def _look(path: str, content: Content, options: CsvOptions) -> Beginning:
@@ -168,7 +185,7 @@ class _Look:
             header = self._first[record.start : record.end]
         else:
             header = write_header(names.new, plain, record.terminator or b"\n")
-        return Beginning(self._dialect, names, self._start, header, warnings, tidy)
+        return Beginning(self._dialect, names, self._start, header, warnings, self._hints, tidy)
 
     @property
     def _start(self) -> int:

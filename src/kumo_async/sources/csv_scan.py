@@ -63,7 +63,7 @@ class Scan:
         return (
             *given,
             f"Record {record} has a quote after spaces, which quotes nothing: spaces and quotes are part of the field. "
-            f"If they should not be, pass csv=CsvOptions({option}).",
+            "If they should not be, pass csv=CsvOptions(skip_initial_space=True).",
         )
 
     def advance(self, cutter: RecordCutter | None = None) -> list[Cut]:
