@@ -64,7 +64,7 @@ class ParquetSource:
         self.size = file.size
         self._footer = types.footer
         self._casts = types.casts
-        self._retyped = types.footer is not footer
+        self._rewritten = footer.corrected or types.footer is not footer
         self._names = names
         self._new_names = names.new if names.changed else None
         self._options = options
@@ -144,7 +144,7 @@ class ParquetSource:
 
     def _whole(self) -> Partition:
         """Return the file as one object: as it is, or with a new footer where names or types change."""
-        if self._new_names is None and not self._retyped:
+        if self._new_names is None and not self._rewritten:
             return Partition((FileRange(self.file, 0, self.file.size),), self._footer.num_rows)
         with _refusing(self.file.path):
             footer = whole_footer(self._footer, self.columns)
