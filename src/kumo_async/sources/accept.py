@@ -9,7 +9,7 @@ from anyio import to_thread
 
 from ..errors import SourceError
 from ..formats.names import clean_names
-from ..formats.parquet import Footer, whole_footer
+from ..formats.parquet import Footer
 from ..formats.parquet_retype import retyped
 from ..formats.parquet_unreadable import decide_columns
 from ..formats.types import Action, ColumnType, refusal, refused_columns
@@ -102,7 +102,7 @@ async def refuse_misfits(
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
     names = clean_names(footer.columns)
     proofs = options.validate == "fast"
-    pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names)))
+    pages = await to_thread.run_sync(lambda: ParquetPages(file, footer, names))
     misfits: dict[int, int] = {}
     for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves, proofs=proofs))):
         column = owners[leaf]

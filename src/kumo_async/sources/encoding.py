@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..formats.parquet import Footer, whole_footer
+from ..formats.parquet import Footer
 from ..formats.parquet_settings import writer_settings
 from ..formats.types import decide
 from .decode import ParquetPages
@@ -28,7 +28,7 @@ def encoding_of(
         spool: Where the result is kept.
         int96: Whether timestamps are written as INT96, as they are in the partitions beside.
     """
-    pages = ParquetPages(file, whole_footer(footer, names.new))
+    pages = ParquetPages(file, footer, names.new)
     schema = target_schema(pages.schema)
     settings = writer_settings(footer, schema)
     if int96:

@@ -113,7 +113,7 @@ class ParquetSource:
 
     def _pages(self) -> ParquetPages:
         with _refusing(self.file.path):
-            return ParquetPages(self.file, whole_footer(self._footer, self.columns))
+            return ParquetPages(self.file, self._footer, self.columns)
 
     def _plan(self, size: int | None) -> list[Stretch]:
         with _refusing(self.file.path):
