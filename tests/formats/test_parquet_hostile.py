@@ -51,6 +51,18 @@ def _group_rows(value: int) -> list[Patch]:
     return number(read_row_group(footer.data, footer.row_groups[0].described_at).fields, ids.NUM_ROWS, value)
 
 
+def _values_of_list(value: int) -> list[Patch]:
+    return number(list(metas(load(SOURCE)))[3][1], ids.NUM_VALUES, value)
+
+
+def _all_rows(value: int) -> list[Patch]:
+    """Have each row group and each of its columns declare so many rows."""
+    footer = load(SOURCE)
+    raws = [read_row_group(footer.data, group.described_at) for group in footer.row_groups]
+    groups = [patch for raw in raws for patch in number(raw.fields, ids.NUM_ROWS, value)]
+    return groups + [patch for raw in raws for meta in raw.metas for patch in number(meta, ids.NUM_VALUES, value)]
+
+
 def _at_end_of_first_column(field: int, kind: int, value: bytes) -> list[Patch]:
     footer = load(SOURCE)
     raw = read_row_group(footer.data, footer.row_groups[0].described_at)
@@ -73,12 +85,15 @@ lies: dict[str, tuple[Callable[[], list[Patch]], str]] = {
     "dictionary behind the column": (in_first_column(ids.DICTIONARY_PAGE, 4_000), "Row group 0"),
     "no bytes": (in_first_column(ids.COMPRESSED_SIZE, 0), "Row group 0"),
     "negative size": (in_first_column(ids.COMPRESSED_SIZE, -1), "Row group 0"),
-    "size into the next column": (in_first_column(ids.COMPRESSED_SIZE, 400), "share the bytes"),
     "size beyond the file": (in_first_column(ids.COMPRESSED_SIZE, 1 << 62), "Row group 0"),
     "negative rows": (lambda: _group_rows(-1), "-1 rows"),
-    "rows that do not add up": (lambda: _group_rows(11), "40 rows, its row groups 41"),
-    "rows that overflow": (lambda: _group_rows((1 << 63) - 1), "40 rows"),
-    "rows of the file": (lambda: number(load(SOURCE).fields, 3, 39), "39 rows, its row groups 40"),
+    "more rows than values": (lambda: _group_rows(11), "10 values in column 'int 0' of row group 0, which has 11 rows"),
+    "rows that overflow": (lambda: _group_rows((1 << 63) - 1), "10 values in column 'int 0'"),
+    "fewer rows than values": (lambda: _group_rows(9), "10 values in column 'int 0' of row group 0, which has 9 rows"),
+    "fewer values than rows": (in_first_column(ids.NUM_VALUES, 3), "3 values in column 'int 0' of row group 0"),
+    "too few values of a list": (lambda: _values_of_list(9), "9 values in column 'struct 2' of row group 0"),
+    "negative values": (in_first_column(ids.NUM_VALUES, -1), "-1 values"),
+    "row groups that overflow": (lambda: _all_rows(1 << 62), "rows together"),
     "data elsewhere": (lambda: _file_path(b"other.parquet"), "another file"),
     "encrypted file": (lambda: [_at_end_of_footer(8, 12, b"\0")], "encrypted"),
     "encrypted column": (lambda: _at_end_of_first_column(8, 12, b"\0"), "encrypted"),

@@ -25,7 +25,7 @@ leaves: st.SearchStrategy[Value] = st.one_of(
     st.one_of(st.binary(max_size=60), st.binary(min_size=125, max_size=140)).map(lambda value: (8, value)),
     st.binary(min_size=16, max_size=16).map(lambda value: (13, value)),
 )
-ids = st.one_of(st.integers(1, 20), st.integers(1, (1 << 15) - 1))
+ids = st.one_of(st.integers(1, 20), st.integers(-(1 << 15), (1 << 15) - 1))
 
 
 def _containers(inner: st.SearchStrategy[Value]) -> st.SearchStrategy[Value]:
@@ -84,9 +84,9 @@ def _encode(kind: int, value: Any) -> bytes:
 def _encode_struct(tree: dict[int, Value]) -> bytes:
     encoded = b""
     last = 0
-    for field, (kind, value) in sorted(tree.items()):
+    for field, (kind, value) in tree.items():
         wire = 2 if kind == 1 and not value else kind
-        encoded += bytes([(field - last) * 16 + wire]) if field - last < 16 else bytes([wire]) + _zigzag(field)
+        encoded += bytes([(field - last) * 16 + wire]) if 0 < field - last < 16 else bytes([wire]) + _zigzag(field)
         encoded += b"" if kind == 1 else _encode(kind, value)
         last = field
     return encoded + b"\0"
@@ -99,7 +99,7 @@ def test_scan_finds_every_field_and_its_bytes(tree: dict[int, Value], behind: by
     found, end = thrift.scan(data + behind)
 
     assert end == len(data)
-    assert list(found) == sorted(tree)
+    assert list(found) == list(tree)
     for field, (kind, _, start, stop) in found.items():
         assert kind in ((1, 2) if tree[field][0] == 1 else (tree[field][0],))
         assert data[start:stop] == (b"" if kind < 3 else _encode(*tree[field]))
@@ -153,6 +153,19 @@ def test_damaged_structs_are_read_or_refused(tree: dict[int, Value], damage: lis
     assert thrift.splice(bytes(data), 0, end, thrift.changes(found, {})) == data[:end]
 
 
+def test_ids_may_be_written_in_full_and_go_back() -> None:
+    found, end = thrift.scan(b"\x55\x02\x05\x04\x02\x05\x01\x02\x15\x08\x00")
+    assert (list(found), end) == ([5, 2, -1, 0], 11)
+
+
+def test_the_extension_of_the_parquet_format_is_a_field_like_others() -> None:
+    """https://github.com/apache/parquet-format/blob/master/BinaryProtocolExtensions.md: the id is no zigzag number."""
+    data = b"\x15\x02\x08\xff\xff\x01\x05bytes\x00"
+    found, end = thrift.scan(data)
+    assert end == len(data)
+    assert thrift.binary(data, found, -(1 << 14)) == b"bytes"
+
+
 def _nested(head: bytes, levels: int) -> bytes:
     return head * levels
 
@@ -175,8 +188,9 @@ hostile = {
     "unknown type": b"\x1e\x00",
     "list of nothing": b"\x19\x20\x00\x00\x00",
     "repeated id": b"\x15\x02\x05\x02\x02\x00",
-    "id that goes back": b"\x55\x02\x05\x04\x02\x00",
-    "negative id": b"\x05\x01\x02\x00",
+    "repeated id after one that goes back": b"\x55\x02\x05\x04\x02\x35\x02\x00",
+    "id of 17 bits": b"\x05\xfe\xff\x07\x02\x00",
+    "id beyond 32767": b"\x05\xfe\xff\x03\x02\x15\x02\x00",
 }
 
 

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from page_sizes import page_memory
 
-from kumo_async.sources.decode import BATCH_BYTES
 from kumo_async.sources.encode import UNIT_BYTES
+from kumo_async.sources.page_profiles import BATCH_BYTES
 
 fastparquet: Any = importlib.import_module("fastparquet")  # it has no types
 

@@ -21,7 +21,8 @@ Range: TypeAlias = tuple[int, int]
 COLUMNS, NUM_ROWS, GROUP_FILE_OFFSET, ORDINAL = 1, 3, 5, 7
 FILE_PATH, FILE_OFFSET, META_DATA, CRYPTO, ENCRYPTED_META = 1, 2, 3, 8, 9
 OFFSET_INDEX, OFFSET_INDEX_LENGTH, COLUMN_INDEX, COLUMN_INDEX_LENGTH = 4, 5, 6, 7
-PATH, COMPRESSED_SIZE, DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE, BLOOM_OFFSET, BLOOM_LENGTH = 3, 7, 9, 10, 11, 14, 15
+PATH, NUM_VALUES, COMPRESSED_SIZE, DATA_PAGE, INDEX_PAGE, DICTIONARY_PAGE = 3, 5, 7, 9, 10, 11
+BLOOM_OFFSET, BLOOM_LENGTH = 14, 15
 COLUMN_KEY_VALUES = 8
 
 
@@ -44,7 +45,7 @@ _INDEX_KINDS = (I64, I32, I64, I32)
 # One match finds the fields of interest three times as fast as going from field to field. No number follows the page
 # offsets, so whatever the ids of the lists and structs there are, no offset hides among them.
 _match_usual = re.compile(
-    rb"\x26(?P<file_offset>%(n)b)\x1c(?P<meta>\x15%(n)b\x19%(l)b\x19(?P<path>%(l)b)\x15%(n)b\x16%(n)b\x16%(n)b"
+    rb"\x26(?P<file_offset>%(n)b)\x1c(?P<meta>\x15%(n)b\x19%(l)b\x19(?P<path>%(l)b)\x15%(n)b\x16(?P<values>%(n)b)\x16%(n)b"
     rb"\x16(?P<size>%(n)b)\x26(?P<data_page>%(n)b)(?:\x26(?P<dictionary>%(n)b))?+"
     rb"(?:[\x1c\x3c]%(s)b)?+(?:[\x19\x29\x49]%(l)b)?+(?:[\x3c\x4c\x5c\x7c]%(s)b)?+\x00)"
     rb"(?:\x16(?P<offset_index>%(n)b)\x15(?P<its_length>%(n)b)(?:\x16(?P<column_index>%(n)b)\x15(?P<length>%(n)b))?+)?+"
@@ -54,14 +55,15 @@ _match_usual = re.compile(
 
 
 def _add_usual(usual: re.Match[bytes], columns: list[Struct], metas: list[Struct]) -> int:
-    whole, file_offset, meta, path, size, data_page, dictionary, *indexes = usual.regs
+    whole, file_offset, meta, path, values, size, data_page, dictionary, *indexes = usual.regs
     column = {FILE_OFFSET: _span(I64, file_offset), META_DATA: _span(STRUCT, meta)}
     for field, kind, place in zip(_INDEX_FIELDS, _INDEX_KINDS, indexes, strict=True):
         if place[0] < 0:
             break
         column[field] = _span(kind, place)
     columns.append(column)
-    fields = {PATH: _span(LIST, path), COMPRESSED_SIZE: _span(I64, size), DATA_PAGE: _span(I64, data_page)}
+    fields = {PATH: _span(LIST, path), NUM_VALUES: _span(I64, values)}
+    fields |= {COMPRESSED_SIZE: _span(I64, size), DATA_PAGE: _span(I64, data_page)}
     if dictionary[0] >= 0:
         fields[DICTIONARY_PAGE] = _span(I64, dictionary)
     metas.append(fields)

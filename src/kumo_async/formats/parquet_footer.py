@@ -7,20 +7,21 @@ below are those of its FileMetaData.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_row_groups import (
     ENCRYPTED,
+    EXTENSION_HEADS,
     RowGroup,
     RowGroupReader,
     blooms_are_sound,
     bridged,
-    check_overlaps,
     sharing_indexes,
+    without_extension,
 )
-from kumo_async.formats.parquet_schema import ParquetError, Schema, SchemaElement
-from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Struct, ThriftError
+from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError, Schema, SchemaElement
+from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Patch, Struct, ThriftError
 
 __all__ = ["ENCRYPTED_MAGIC", "MAGIC", "MAX_FOOTER_BYTES", "MAX_ROW_GROUPS", "Footer", "tail_length"]
 
@@ -47,7 +48,9 @@ class Footer:
     """A footer that was read and found sound.
 
     Attributes:
-        data: Its encoded bytes, without the length and the magic number behind them.
+        data: Its encoded bytes, without the length and the magic number behind them, and without extensions
+            (https://github.com/apache/parquet-format/blob/master/BinaryProtocolExtensions.md): a footer that is made
+            of it must have none, since they repeat what is changed.
         data_end: Where it starts in the file, which is where the data end.
         fields: Its top-level fields within `data`.
         schema: The columns with their nested fields.
@@ -56,6 +59,8 @@ class Footer:
         created_by: The program that wrote the file, as it names itself.
         key_value_metadata: The file's own metadata, keys and values as they are stored.
         keep_blooms: Whether all Bloom filters lie where they can be, so that they can be copied.
+        corrected: Whether `data` says something other than the file's own footer, which was wrong where readers do not
+            look. Only a corrected footer may be sent.
     """
 
     data: bytes
@@ -67,6 +72,7 @@ class Footer:
     created_by: str | None
     key_value_metadata: tuple[tuple[bytes, bytes | None], ...]
     keep_blooms: bool
+    corrected: bool = False
 
     @classmethod
     def parse(cls, data: bytes, data_end: int) -> Footer:
@@ -132,6 +138,7 @@ def tail_length(tail: bytes, file_size: int) -> int:
 def _parse(data: bytes, data_end: int) -> Footer:
     schema: list[Schema] = []
     groups: list[RowGroup] = []
+    readers: list[RowGroupReader] = []
     allowance = Allowance()
 
     def read_row_groups(data: bytes, pos: int, found: Struct) -> int:
@@ -139,9 +146,9 @@ def _parse(data: bytes, data_end: int) -> Footer:
         kind, count, pos = thrift.list_head(data, pos)
         if (kind != STRUCT and count) or count > MAX_ROW_GROUPS:
             raise ParquetError(f"The footer has no usable list of row groups: {count} elements of type {kind}.")
-        reader = RowGroupReader(data, data_end, schema[0], allowance)
+        readers.append(RowGroupReader(data, data_end, schema[0], allowance))
         for number in range(count):
-            groups.append(reader.read(number, pos))
+            groups.append(readers[0].read(number, pos))
             pos += groups[-1].described_by
         return pos
 
@@ -150,6 +157,10 @@ def _parse(data: bytes, data_end: int) -> Footer:
         raise ParquetError(ENCRYPTED)
     if ROW_GROUPS not in fields or fields[ROW_GROUPS][0] != LIST:
         raise ParquetError("The footer has no list of row groups.")
+    rows = _total_rows(groups)
+    corrections = [*readers[0].corrections, *_corrected_rows(data, fields, rows)]
+    if patches := sorted([*corrections, *readers[0].extensions, *_without_extensions(data, fields)]):
+        return replace(_parse(thrift.splice(data, 0, end, patches), data_end), corrected=bool(corrections))
     created_by = (thrift.binary(data, fields, CREATED_BY) or b"").decode(errors="replace") or None
     row_groups, keep_blooms = _placed(groups, data_end, created_by)
     return Footer(
@@ -157,7 +168,7 @@ def _parse(data: bytes, data_end: int) -> Footer:
         data_end=data_end,
         fields=fields,
         schema=schema[0],
-        num_rows=_checked_rows(data, fields, groups),
+        num_rows=rows,
         row_groups=row_groups,
         created_by=created_by,
         key_value_metadata=_key_values(data, fields),
@@ -167,7 +178,6 @@ def _parse(data: bytes, data_end: int) -> Footer:
 
 def _placed(groups: list[RowGroup], data_end: int, created_by: str | None) -> tuple[tuple[RowGroup, ...], bool]:
     ranges = sorted(piece for group in groups for piece in group.ranges)
-    check_overlaps(ranges)
     lost = _LOST_HEADER_BYTES if _miscounts_dictionaries(created_by) else 0
     # What seems to be a Bloom filter behind a column may be the bytes that its size leaves out, so those go together.
     keep_blooms = not lost and blooms_are_sound(ranges, groups, data_end)
@@ -188,12 +198,24 @@ def _miscounts_dictionaries(created_by: str | None) -> bool:
     return match is not None and tuple(int(part or 0) for part in match.groups()) < (1, 2, 9)
 
 
-def _checked_rows(data: bytes, fields: Struct, groups: list[RowGroup]) -> int:
-    rows = thrift.integer(data, fields, NUM_ROWS)
+def _total_rows(groups: list[RowGroup]) -> int:
     total = sum(group.num_rows for group in groups)
-    if rows != total:
-        raise ParquetError(f"The footer declares {rows} rows, its row groups {total} together.")
-    return rows
+    if total >= 1 << 63:
+        raise ParquetError(f"Its row groups declare {total} rows together.")
+    return total
+
+
+def _corrected_rows(data: bytes, fields: Struct, rows: int) -> list[Patch]:
+    """Make the number of rows that of all row groups together, which is what nearly all readers go by."""
+    declared = thrift.integer(data, fields, NUM_ROWS)
+    return [] if declared == rows else thrift.changes(fields, {NUM_ROWS: thrift.write_integer(rows)})
+
+
+def _without_extensions(data: bytes, fields: Struct) -> list[Patch]:
+    if not any(head in data for head in EXTENSION_HEADS):
+        return []
+    elements = thrift.structs(data, fields, SCHEMA, MAX_ELEMENTS)
+    return [patch for struct in (fields, *elements) for patch in without_extension(struct)]
 
 
 def _key_values(data: bytes, fields: Struct) -> tuple[tuple[bytes, bytes | None], ...]:

@@ -16,19 +16,23 @@ from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, page_index_places, read_row_group
 from kumo_async.formats.parquet_schema import ParquetError, Schema
-from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Struct
+from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Patch, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from kumo_async.formats.parquet_schema import SchemaElement
+
 __all__ = [
+    "EXTENSION_HEADS",
+    "WRITE_AGAIN",
     "RowGroup",
     "RowGroupReader",
     "blooms_are_sound",
     "bridged",
-    "check_overlaps",
     "joined",
     "sharing_indexes",
+    "without_extension",
 ]
 
 ENCRYPTED = "It is encrypted. Write it without encryption; Kumo cannot read encrypted Parquet."
@@ -36,8 +40,34 @@ ENCRYPTED = "It is encrypted. Write it without encryption; Kumo cannot read encr
 SMALL_GAP = 1024
 """Bytes between two columns that are copied along, so that both are one range."""
 
+WRITE_AGAIN = """Write the file again, for example duckdb -c "copy (from 'old.parquet') to 'new.parquet'"."""
+
+MOST_SHARING = 8
+"""How often all data of a file may be named by its columns together; most name them once."""
+
+SHARING_FLOOR = 64 * 1024 * 1024
+"""Bytes that columns may name together whatever the file has, since they harm nobody."""
+
 _FIRST_BYTE = 4
 _MAX_ROWS = (1 << 63) - 1
+_REPEATED = 2
+_SHOWN = 80
+
+_EXTENSION_IDS = (-(1 << 14), (1 << 15) - 1)
+"""The field that extends any struct of the format has the id 32767, written without the zigzag that Thrift reads.
+
+https://github.com/apache/parquet-format/blob/master/BinaryProtocolExtensions.md. With the zigzag, as Thrift's own
+libraries would write it, it is the second number.
+"""
+
+EXTENSION_HEADS = tuple(bytes([thrift.BINARY]) + thrift.write_integer(field) for field in _EXTENSION_IDS)
+"""How it begins: a footer without these bytes has no extension."""
+
+
+def without_extension(struct: Struct) -> list[Patch]:
+    """Drop the extension of a struct: it may repeat what is changed, and say where things were."""
+    found = {field: None for field in _EXTENSION_IDS if field in struct}
+    return thrift.changes(struct, found) if found else []
 
 
 class RowGroup(NamedTuple):
@@ -85,13 +115,25 @@ class RowGroup(NamedTuple):
 
 
 class RowGroupReader:
-    """Reads the descriptions of the row groups of one footer, one after another."""
+    """Reads the descriptions of the row groups of one footer, one after another.
+
+    Attributes:
+        corrections: What has to change in the footer, so that it says what other readers make of it.
+        extensions: What has to go from a footer that is rewritten.
+    """
 
     def __init__(self, data: bytes, data_end: int, schema: Schema, allowance: Allowance) -> None:
+        self.corrections: list[Patch] = []
+        self.extensions: list[Patch] = []
         self._data = data
         self._data_end = data_end
+        self._file_end = data_end + len(data) + 2 * _FIRST_BYTE
         self._paths = schema.paths
+        self._names = [schema.columns[owner].name[:_SHOWN] for owner in schema.owners]
+        self._repeated = [repeated for column in schema.columns for repeated in _are_repeated(column)]
         self._allowance = allowance
+        self._extended = any(head in data for head in EXTENSION_HEADS)
+        self._named = 0
 
     def read(self, number: int, pos: int) -> RowGroup:
         """Read and check one row group.
@@ -109,6 +151,11 @@ class RowGroupReader:
         rows = thrift.integer(self._data, raw.fields, ids.NUM_ROWS)
         if not 0 <= rows <= _MAX_ROWS:
             raise ParquetError(f"Row group {number} declares {rows} rows.")
+        if rows:
+            self._check_values(number, raw, rows)
+        if self._extended:
+            for struct in (raw.fields, *raw.columns, *raw.metas):
+                self.extensions += without_extension(struct)
         # Writers disagree on what the offsets of an empty row group are, and nothing of it is ever copied.
         columns = self._column_ranges(number, raw.metas) if rows else []
         blooms = tuple(self._blooms(raw.metas)) if rows else ()
@@ -139,15 +186,41 @@ class RowGroupReader:
         if kind != LIST or self._data[start:end] != path:
             raise ParquetError(f"The columns of row group {number} are not those of the schema, in its order.")
 
+    def _check_values(self, number: int, raw: RawRowGroup, rows: int) -> None:
+        """Refuse columns that cannot fill the rows: each row has one value, or at least one where they repeat."""
+        encoded = self._data[slice(*raw.fields[ids.NUM_ROWS][2:])]
+        for leaf, meta in enumerate(raw.metas):
+            if ids.NUM_VALUES in meta and self._data[slice(*meta[ids.NUM_VALUES][2:])] == encoded:
+                continue
+            values = thrift.integer(self._data, meta, ids.NUM_VALUES)
+            if values < rows or (values > rows and not self._repeated[leaf]):
+                where = f"column {self._names[leaf]!r} of row group {number}"
+                raise ParquetError(
+                    f"The footer declares {values} values in {where}, which has {rows} rows. {WRITE_AGAIN}"
+                )
+
     def _column_ranges(self, number: int, metas: list[Struct]) -> list[Range]:
         ranges = []
         for meta in metas:
             start, end, later_page = column_range(self._data, meta)
+            if self._data_end < end <= self._file_end:
+                # Some writers count a little more than the pages, and readers stop at the last value.
+                size = thrift.write_integer(self._data_end - start)
+                self.corrections += thrift.changes(meta, {ids.COMPRESSED_SIZE: size})
+                end = self._data_end
             if not _FIRST_BYTE <= start <= later_page < end <= self._data_end:
                 place = f"at bytes {start} to {end} of {self._data_end}, with a page at {later_page}"
-                raise ParquetError(f"Row group {number} has a column {place}.")
+                raise ParquetError(f"Row group {number} has a column {place}. {WRITE_AGAIN}")
             ranges.append((start, end))
+        self._check_sharing(ranges)
         return sorted(ranges)
+
+    def _check_sharing(self, ranges: list[Range]) -> None:
+        """Bound how often columns share bytes: that multiplies what is sent."""
+        self._named += sum(end - start for start, end in ranges)
+        if self._named > max(SHARING_FLOOR, MOST_SHARING * self._data_end):
+            how = f"together they have over {MOST_SHARING} times those of the file"
+            raise ParquetError(f"Its columns share bytes: {how}. {WRITE_AGAIN}")
 
     def _blooms(self, metas: list[Struct]) -> Iterator[Range]:
         for meta in metas:
@@ -164,26 +237,24 @@ class RowGroupReader:
         return tuple(joined(values)), tuple(joined(offsets))
 
 
+def _are_repeated(element: SchemaElement, within: bool = False) -> Iterator[bool]:
+    """Say of each leaf of an element whether a row can have several values of it."""
+    repeated = within or element.repetition == _REPEATED
+    if element.physical_type is not None:
+        yield repeated
+    for child in element.children:
+        yield from _are_repeated(child, repeated)
+
+
 def joined(ranges: Iterable[Range]) -> list[Range]:
-    """Join ranges that touch; they must be in ascending order and not overlap."""
+    """Join ranges that touch or overlap; they must be in ascending order."""
     result: list[Range] = []
     for start, end in ranges:
-        if result and result[-1][1] == start:
-            result[-1] = (result[-1][0], end)
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
         else:
             result.append((start, end))
     return result
-
-
-def check_overlaps(ranges: Sequence[Range]) -> None:
-    """Refuse ranges of columns, in ascending order, that share a byte: they could multiply what is sent.
-
-    Raises:
-        ParquetError: Two of them overlap.
-    """
-    for (_, end), (start, _) in pairwise(ranges):
-        if start < end:
-            raise ParquetError(f"Two columns share the bytes from {start} to {end}.")
 
 
 def blooms_are_sound(ranges: Sequence[Range], groups: Sequence[RowGroup], data_end: int) -> bool:
@@ -242,7 +313,7 @@ def bridged(ranges: Sequence[Range], others: Sequence[Range], data_end: int, los
         behind = bisect_right(starts, start)
         limit = starts[behind] if behind < len(starts) else data_end
         bridges = end < limit <= end + SMALL_GAP and limit != data_end
-        if (new := limit if bridges else min(end + lost, limit)) != end:
+        if (new := limit if bridges else min(end + lost, limit)) > end:
             longer[start, end] = (start, new)
     return longer
 

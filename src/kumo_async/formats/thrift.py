@@ -63,7 +63,7 @@ Span: TypeAlias = tuple[int, int, int, int]
 """Where one field lies: its wire type, and the positions of its header, its value and its end."""
 
 Struct: TypeAlias = dict[int, Span]
-"""The fields of a struct by id, in ascending order."""
+"""The fields of a struct by id, in the order in which they are encoded: ascending for nearly all writers."""
 
 Reader: TypeAlias = Callable[[bytes, int, Struct], int]
 """Reads one field's value itself: is given the data, the value's position and the fields before it; returns the end."""
@@ -71,6 +71,9 @@ Reader: TypeAlias = Callable[[bytes, int, Struct], int]
 Patch: TypeAlias = tuple[int, int, bytes]
 """Replace the bytes from start to end by these."""
 
+
+MIN_ID, MAX_ID = -(1 << 15), (1 << 15) - 1
+"""The least and the largest id that a field can have."""
 
 MAX_FIELDS = 200
 """Fields of a struct that is scanned, each of which is held. Parquet's largest has 17."""
@@ -110,7 +113,10 @@ def scan(
             if head_byte > 15:
                 field += head_byte >> 4
             else:
-                field, pos = _long_id(data, pos, field)
+                field, pos = _long_id(data, pos)
+            if field in found or field > MAX_ID:
+                # A repeated one would let two readers see two different values.
+                raise ThriftError(f"Field id {field} at byte {head} is repeated or beyond {MAX_ID}.")
             start = pos
             if I16 <= kind <= I64:
                 while data[pos] > 127:
@@ -127,17 +133,21 @@ def scan(
             found[field] = (kind, head, start, pos)
     except IndexError:
         raise ThriftError(f"The data ends at byte {len(data)}, within a struct.") from None
+    return _bounded(found, pos), pos + 1
+
+
+def _bounded(found: Struct, pos: int) -> Struct:
     if len(found) > MAX_FIELDS:
         raise ThriftError(f"The struct that ends at byte {pos} has {len(found)} fields, more than {MAX_FIELDS}.")
-    return found, pos + 1
+    return found
 
 
-def _long_id(data: bytes, pos: int, previous: int) -> tuple[int, int]:
+def _long_id(data: bytes, pos: int) -> tuple[int, int]:
+    """Decode an id that is written in full: a signed number of 16 bits, which may also be less than the one before."""
     number, end = varint(data, pos)
     field = (number >> 1) ^ -(number & 1)
-    # Every writer emits ascending ids. A repeated one would let two readers see two different values.
-    if not previous < field < 1 << 15:
-        raise ThriftError(f"Field id {field} at byte {pos} is repeated or out of order.")
+    if not MIN_ID <= field <= MAX_ID:
+        raise ThriftError(f"Field id {field} at byte {pos} is longer than 16 bits.")
     return field, end
 
 
@@ -248,7 +258,7 @@ def changes(struct: Struct, values: Mapping[int, bytes | None]) -> list[Patch]:
         '1504250a00'
     """
     if None not in values.values():
-        return [(*struct[field][2:], value) for field, value in sorted(values.items()) if value and field in struct]
+        return sorted((*struct[field][2:], value) for field, value in values.items() if value and field in struct)
     patches: list[Patch] = []
     last = 0
     dropped = False
@@ -287,7 +297,7 @@ def spliced(data: bytes, struct: Struct, values: Mapping[int, bytes | None]) -> 
 
 
 def _field_head(field: int, last: int, kind: int) -> bytes:
-    return bytes([field - last << 4 | kind]) if field - last < 16 else bytes([kind]) + write_integer(field)
+    return bytes([field - last << 4 | kind]) if 0 < field - last < 16 else bytes([kind]) + write_integer(field)
 
 
 def _write_varint(number: int) -> bytes:

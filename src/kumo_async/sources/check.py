@@ -18,7 +18,7 @@ _RUN = 16
 class PageCheck:
     """Decodes row groups in worker threads, as many at a time as there are workers.
 
-    Memory: for each worker a batch (`decode.BATCH_BYTES`), twice while it is checked, 32 MiB of read-ahead, and a page
+    Memory: for each worker a batch (`BATCH_BYTES`), twice while it is checked, 32 MiB of read-ahead, and a page
     of each column; nothing in proportion to the file.
 
     Args:

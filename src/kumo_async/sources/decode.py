@@ -7,28 +7,20 @@ batches come with the names and types that the footer's relabelling gave them. N
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import KumoError, SourceError
 from ..formats.arrow_errors import arrow_errors
-from ..formats.parquet import MAGIC, Footer
+from ..formats.parquet import MAGIC, Footer, whole_footer
 from ..formats.parquet_metas import column_metas
+from ..formats.parquet_rename import Renames
+from .file_handle import FileHandle
 from .files import SourceFile
+from .page_bounds import PageBounds
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-__all__ = ["BATCH_BYTES", "ParquetPages", "uint64_to_check"]
-
-#: What a batch of rows may have decoded, in bytes, by what the footer tells of their size and what the first ones have;
-#: at least one row.
-BATCH_BYTES = 8 * 1024 * 1024
-_MOST_ROWS = 32 * 1024
-
-#: Rows that are decoded first of a row group whose values may be larger than its footer tells.
-_FIRST_ROWS = 32
+__all__ = ["ParquetPages", "uint64_to_check"]
 
 #: What the read buffers of all columns may have together, in bytes, and the bounds for one of them.
 _BUFFERS = 32 * 1024 * 1024
@@ -37,63 +29,27 @@ _LEAST_BUFFER, _MOST_BUFFER = 8 * 1024, 1024 * 1024
 _MAX_INT64 = 2**63 - 1
 
 
-class _Handle(io.RawIOBase):
-    """A position in an open file, as pyarrow wants one to read from."""
-
-    def __init__(self, file: SourceFile) -> None:
-        self._file = file
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._file.size - self._position)
-        size = left if size < 0 else min(size, left)
-        pieces = []
-        while size:
-            piece = self._file.read_blocking(self._position, size)
-            if not piece:
-                raise self._file.changed("is shorter than it was")
-            pieces.append(piece)
-            self._position += len(piece)
-            size -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-
 class ParquetPages:
     """The pages of one file, read through a footer that was adapted for it.
 
     Args:
         file: The open file.
-        footer: The adapted footer, with its length and the magic number behind it.
+        footer: The footer, adapted for it.
+        names: The names that its columns get.
+        renames: What was worked out of these names for this footer, if it was.
 
     Raises:
         SourceError: If pyarrow cannot read the footer.
     """
 
-    def __init__(self, file: SourceFile, footer: bytes) -> None:
+    def __init__(self, file: SourceFile, footer: Footer, names: Sequence[str], renames: Renames | None = None) -> None:
         import pyarrow.parquet as pq
 
         self.file = file
+        renamed = whole_footer(footer, names if renames is None else renames)
+        self._bounds = PageBounds(file, footer, names, renamed)
         try:
-            self.metadata: Any = pq.read_metadata(io.BytesIO(MAGIC + footer))
+            self.metadata: Any = pq.read_metadata(io.BytesIO(MAGIC + renamed))
             self.schema: Any = self.open().schema_arrow
         except arrow_errors() as error:
             raise SourceError(
@@ -110,7 +66,7 @@ class ParquetPages:
 
         each = _BUFFERS // max(1, self.metadata.num_columns)
         return pq.ParquetFile(
-            _Handle(self.file),
+            FileHandle(self.file),
             metadata=self.metadata,
             # Without a buffer pyarrow would read whole columns of a row group at once, however large it is.
             buffer_size=max(_LEAST_BUFFER, min(_MOST_BUFFER, each)),
@@ -178,20 +134,18 @@ class ParquetPages:
     def _batches(
         self, reader: Any, group: int, full: bool, threads: bool, columns: Sequence[str] | None
     ) -> Iterator[Any]:
-        meta = self.metadata.row_group(group)
-
-        def read(most: int) -> Any:
-            names = None if columns is None else list(columns)
-            return closing(reader.iter_batches(most, row_groups=[group], columns=names, use_threads=threads))
-
+        names = None if columns is None else list(columns)
+        most = self._bounds.rows_at_a_time(group, names)
         rows = 0
-        with read(_batch_rows(meta, read)) as batches:
+        read = reader.iter_batches(most, row_groups=[group], columns=names, use_threads=threads)
+        with closing(read) as batches:
             for batch in batches:
+                self._bounds.refuse_row(batch, group)
                 if full:
                     _validate(batch)
                 rows += batch.num_rows
                 yield _without_extensions(batch)
-        if rows != meta.num_rows:
+        if rows != self.metadata.row_group(group).num_rows:
             raise ValueError("it has another number of rows than the footer says")
 
     def _blame(self, group: int, full: bool) -> str:
@@ -216,22 +170,6 @@ def _validate(batch: Any) -> None:
         return
     # Raised out here, since what pyarrow raises may have the value in it, as of a decimal with too many digits.
     raise ValueError(f"it has {found}")
-
-
-def _batch_rows(meta: Any, read: Callable[[int], Any]) -> int:
-    """Say how many rows to decode at a time."""
-    size, total = int(meta.total_byte_size), int(meta.num_rows)
-    rows = min(_rows_of(size / max(1, total)), total)
-    # A large value that repeats is stored once, in a dictionary, and decoded as often as it is there.
-    if rows <= _FIRST_ROWS or rows * size <= BATCH_BYTES:
-        return max(1, rows)
-    with read(_FIRST_ROWS) as batches:
-        first = next(batches, None)
-    return rows if first is None or not first.num_rows else min(rows, _rows_of(first.nbytes / first.num_rows))
-
-
-def _rows_of(width: float) -> int:
-    return max(1, min(_MOST_ROWS, int(BATCH_BYTES / max(1.0, width))))
 
 
 def _without_extensions(batch: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..formats.key_values import ARROW_KEY
-from ..formats.parquet import Footer, whole_footer
+from ..formats.parquet import Footer
 from ..formats.parquet_head import head_of, is_head_for
 from ..formats.parquet_int96 import int96_as_bytes, int96_columns
 from ..formats.parquet_settings import writer_settings
@@ -43,7 +43,7 @@ def encoding_of(
         ParquetError: The footer cannot be rewritten.
         SourceError: pyarrow cannot read it.
     """
-    pages = ParquetPages(file, whole_footer(int96_as_bytes(footer), names))
+    pages = ParquetPages(file, int96_as_bytes(footer), names)
     head = head_of(footer, names)
     int96 = {names[column] for column in int96_columns(footer)}
     schema = _target_schema(pages.schema, columns, set() if like_copied else int96, head)

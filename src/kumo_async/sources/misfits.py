@@ -9,7 +9,7 @@ from anyio import to_thread
 
 from ..formats.decimals import Digits
 from ..formats.names import clean_names
-from ..formats.parquet import Footer, whole_footer
+from ..formats.parquet import Footer
 from ..formats.parquet_metas import column_metas
 from ..formats.types import MAX_DECIMAL_DIGITS, Action, ColumnType
 from ..options import UploadOptions
@@ -52,7 +52,7 @@ async def settle_types(
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
     names = clean_names(footer.columns)
     proofs = options.validate == "fast"
-    pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names)))
+    pages = await to_thread.run_sync(lambda: ParquetPages(file, footer, names))
     integers = {leaf: owner for owner, leaf in leaves.items() if columns[owner].action is Action.RETYPE}
     for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, [*integers], proofs=proofs))):
         owner = integers[leaf]

@@ -28,7 +28,7 @@ def page_units(
 ) -> Iterator[Unit]:
     """Decode row groups to units of some rows of one of them, or of some small ones; see `encode.Units`.
 
-    Memory that Arrow allocates: a unit that is being read, two batches (`decode.BATCH_BYTES`), and for each column
+    Memory that Arrow allocates: a unit that is being read, two batches (`BATCH_BYTES`), and for each column
 
         a buffer to read with, and 16 KiB for decoding
         + its largest page as it is stored, and the same page decoded

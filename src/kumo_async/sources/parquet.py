@@ -77,7 +77,7 @@ class ParquetSource:
         self.size = file.size
         self._footer = types.footer
         self._casts = types.casts
-        self._retyped = types.footer is not footer
+        self._rewritten = footer.corrected or types.footer is not footer
         self._types = types.columns
         self._renames = accepted.renames
         self._renamed = names.changed
@@ -127,7 +127,7 @@ class ParquetSource:
 
     def _pages(self) -> ParquetPages:
         with _refusing(self.file.path):
-            return ParquetPages(self.file, whole_footer(self._footer, self._renames))
+            return ParquetPages(self.file, self._footer, self.columns, self._renames)
 
     def _plan(self, size: int | None) -> list[Stretch]:
         with _refusing(self.file.path):
@@ -160,7 +160,7 @@ class ParquetSource:
 
     def _whole(self) -> Partition:
         """Return the file as one object: as it is, or with a new footer where names or types change."""
-        if not self._renamed and not self._retyped:
+        if not self._renamed and not self._rewritten:
             return Partition((FileRange(self.file, 0, self.file.size),), self._footer.num_rows)
         with _refusing(self.file.path):
             footer = whole_footer(self._footer, self._renames)
