@@ -249,12 +249,20 @@ async def test_answers_with_urls_that_cannot_be_read_give_nothing_away(
     assert plane.object_names("csv") == []
 
 
+def _rows(kind: str) -> str:
+    fields = [{"name": "a", "type": kind}]
+    return json.dumps({"schema": {"fields": fields}, "data": [{"a": CELL}]})
+
+
 @pytest.mark.parametrize(
     "body",
     [
         f'[{{"table_name": "t", "cols": [{{"name": "{CELL}"}}], "sample_rows": "{CELL}"}}]',
         f'[{{"table_name": "t", "cols": "{CELL}", "sample_rows": "[{CELL}"}}]',
         f'[{{"table_name": "t", "sample_rows": "{CELL}',
+        json.dumps([{"table_name": "t", "cols": [{CELL: {}}], "sample_rows": _rows("duration")}]),
+        json.dumps([{"table_name": "t", "cols": [[CELL]], "sample_rows": _rows("integer")}]),
+        json.dumps([{"table_name": "t", "cols": {CELL: 1}, "sample_rows": _rows("x")}]),
         f'["{CELL}"]',
         f'{{"table_names": [{{"{CELL}": "{CELL}"}}]}}',
         f'{{"is_valid": "{CELL}"}}',
