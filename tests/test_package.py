@@ -16,7 +16,7 @@ import kumo_async
 ROOT = Path(kumo_async.__file__).parent
 
 #: What each layer may import from the package; see design: imports point down, never up or sideways.
-VALUES = {"checks", "errors", "options", "events", "report", "shield", "_version"}
+VALUES = {"checks", "errors", "options", "events", "report", "shield", "threads", "loop", "_version"}
 LAYERS = {
     "errors": set[str](),
     "_version": set[str](),
@@ -24,13 +24,15 @@ LAYERS = {
     "options": {"checks", "errors"},
     "report": set[str](),
     "events": {"errors", "report"},
-    "shield": {"errors"},
+    "threads": {"errors"},
+    "loop": {"errors", "threads"},
+    "shield": {"errors", "threads"},
     "formats": {"errors"},
-    "local": {"errors", "formats"},
+    "local": {"errors", "formats", "threads"},
     "service": VALUES | {"local"},
     "sources": VALUES | {"formats"},
     "upload": VALUES | {"formats", "sources", "service"},
-    "blocking": set[str](),
+    "blocking": {"errors", "loop"},
     "client": VALUES | {"service", "upload"},
     "source_table": VALUES | {"blocking", "connector", "service"},
     "connector": VALUES | {"blocking", "client", "formats", "source_table", "upload"},

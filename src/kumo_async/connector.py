@@ -9,7 +9,7 @@ from . import blocking
 from .checks import event_loop
 from .client import KumoClient, check_client, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
-from .events import Observer, notifier
+from .events import Observer, observed
 from .formats.names import check_uploaded_name
 from .options import UploadOptions, check_file_type
 from .report import UploadPlan, UploadReport
@@ -110,8 +110,7 @@ class FileUploadConnector:
         kind, client = self._file_type, self.client
         endpoint = client.credentials.scoped_endpoint
         request = UploadRequest(name, path, kind, auto_partition, partition_size_mb, options, endpoint)
-        notify = notifier(observer)
-        with no_groups():
+        with observed(observer) as notify, no_groups():
             async with client.connected() as connection:
                 return await upload(connection.session, connection.limits, request, notify)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..blocking import uvloop_if_there
+from ..loop import uvloop_if_there
 from ..client import KumoClient
 from ..connector import FileUploadConnector
 from ..errors import ConfigurationError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..blocking import uvloop_if_there
+from ..loop import uvloop_if_there
 from ..errors import ConfigurationError
 from ..service.credentials import ENDPOINT_VARIABLE, KEY_VARIABLE, resolve
 from .interrupts import INTERRUPTED

@@ -9,20 +9,21 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from ..errors import ServiceError, UploadError
-from ..events import CommitStarted
+from ..events import CommitStarted, handed_over
 from ..service.control import MAY_MEAN_NOT_THERE
 from ..service.messages import CompleteUpload, file_type_of
 from ..service.session import Session
-from .burst import in_a_burst
+from .burst import apart, in_a_burst, in_time
 from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
 from .journaling import Journal, Journals
 from .limits import Limits
 from .replace import HalfRemovedError, delete_if_there, is_lost, remove_known_table
 from .transfer import Receipt, Transfer
 
-__all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
+__all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "transfer_apart", "undo"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -60,7 +61,10 @@ class _Failure:
 async def changing(
     limits: Limits, journals: Journals, endpoint: str, connector: str, table: str
 ) -> AsyncIterator[None]:
-    """Be the only one who changes a table: in this client, and among this user's processes on this machine."""
+    """Be the only one who changes a table: in this client, and among this user's processes on this machine.
+
+    It is entered on the loop of our own (`apart`), so that a loop that is held, or has ended, holds no table.
+    """
     async with limits.table(connector, table), journals.table(table_key(endpoint, connector, table)):
         yield
 
@@ -72,7 +76,8 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
     back as a whole: half a table that is read as a whole one is worse than none. Once begun, a commit is not cancelled:
     it takes a moment, and a request that the service has already got cannot be called back. What bounds it is the time
     without progress, `UploadOptions.commit_timeout`, and half a minute of it once it is cancelled; so it is with taking
-    back. On one machine, tables are committed one after the other, so that the last one wins whole.
+    back. Before that, while it waits for its turn or asks for the old table, a cancellation takes effect at once. On
+    one machine, tables are committed one after the other, so that the last one wins whole.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
@@ -81,9 +86,26 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
         CancelledError: If it was cancelled meanwhile. Its cause is what would have been raised else, which is logged.
     """
     endpoint = journal.state.head.endpoint
-    async with changing(transfer.limits, journals, endpoint, transfer.connector, transfer.table):
-        transfer.notify(CommitStarted(table=transfer.table, partitions=partitions))
-        await in_one_burst(transfer, lambda bounded: _commit(bounded, journal, partitions))
+
+    async def work(there: Transfer) -> None:
+        async with changing(there.limits, journals, endpoint, there.connector, there.table):
+            control = in_time(there.session, there.options.commit_timeout).control
+            old = await control.shows_table(there.connector, there.table)
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            there.notify(CommitStarted(table=there.table, partitions=partitions))
+            await in_one_burst(there, lambda bounded: _commit(bounded, journal, partitions, old=old))
+
+    await transfer_apart(transfer, work)
+
+
+async def transfer_apart(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
+    """Do what may change the table where no cancellation but ours reaches it; see `apart`."""
+    notify = handed_over(transfer.notify)
+
+    async def there(session: Session) -> T:
+        return await work(transfer if session is transfer.session else replace(transfer, session=session, notify=notify))
+
+    return await apart(transfer.session, transfer.table, there)
 
 
 async def in_one_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
@@ -95,9 +117,8 @@ async def in_one_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[
     return await in_a_burst(transfer.session, transfer.table, transfer.options.commit_timeout, bounded)
 
 
-async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
+async def _commit(transfer: Transfer, journal: Journal, partitions: int, *, old: bool) -> None:
     control, connector = transfer.session.control, transfer.connector
-    old = await control.shows_table(connector, transfer.table)
     await journal.begin(partitions, clear=not old)
     doubtful = False
     if old:
