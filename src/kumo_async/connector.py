@@ -13,6 +13,7 @@ from .events import Observer, observed
 from .formats.names import check_uploaded_name
 from .options import UploadOptions, check_file_type
 from .report import UploadPlan, UploadReport
+from .shield import imported
 from .source_table import SourceTable
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ class FileUploadConnector:
             >>> asyncio.run(main())
             3
         """
-        # What only an upload needs is imported by the first one.
+        # What only an upload needs is imported by the first one, beside the loop: a program's own is not held meanwhile.
+        event_loop()
+        await imported("kumo_async.upload.pipeline")
         from .upload.pipeline import UploadRequest, upload
 
         options = UploadOptions() if options is None else options
@@ -176,6 +179,7 @@ class FileUploadConnector:
     ) -> UploadPlan:
         """Return what an upload would send. The async twin of `plan`; see there."""
         event_loop()
+        await imported("kumo_async.upload.pipeline")
         from .upload.pipeline import UploadRequest, look
 
         options = UploadOptions() if options is None else options
@@ -228,6 +232,8 @@ class FileUploadConnector:
                 f"FileUploadConnector(file_type={file_type!r}).",
                 table=name,
             )
+        event_loop()
+        await imported("kumo_async.upload.recovery")
         from .upload.recovery import delete_table
 
         client = self.client

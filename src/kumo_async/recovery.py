@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from . import blocking
-from .checks import check_bool, check_journal_dir, check_text
+from .checks import check_bool, check_journal_dir, check_text, event_loop
 from .client import KumoClient, check_client, default_client
 from .errors import no_groups
 from .events import Notify, Observer, observed
 from .report import UnfinishedUpload
+from .shield import imported
 
 __all__ = ["recover_uploads", "recover_uploads_async", "unfinished_uploads", "unfinished_uploads_async"]
 
@@ -17,7 +18,9 @@ __all__ = ["recover_uploads", "recover_uploads_async", "unfinished_uploads", "un
 async def unfinished_uploads_async(*, journal_dir: str | os.PathLike[str] | None = None) -> list[UnfinishedUpload]:
     """List the uploads that have begun and not ended. The async twin of `unfinished_uploads`; see there."""
     check_journal_dir(journal_dir)
-    # What only this needs is imported when it is needed.
+    event_loop()
+    # What only this needs is imported when it is needed, beside the loop.
+    await imported("kumo_async.upload.recovery")
     from .upload.journaling import Journals
     from .upload.recovery import describe
 
@@ -55,6 +58,8 @@ async def recover_uploads_async(
     check_bool("discard", discard)
     check_client(client)
     check_journal_dir(journal_dir)
+    event_loop()
+    await imported("kumo_async.upload.recovery")
     with observed(observer) as notify, no_groups():
         return await _recover(table, client if client is not None else default_client(), journal_dir, notify, discard)
 

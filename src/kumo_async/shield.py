@@ -219,8 +219,12 @@ async def imported(*names: str) -> None:
     Example:
         >>> anyio.run(imported, "json")
     """
+    if "anyio" not in _imported:
+        # What of it depends on the loop is imported when it is first used. Until then, only asyncio may be.
+        await asyncio.wrap_future(THREADS.submit(anyio.run, anyio.sleep, 0))
+        _imported.add("anyio")
     for name in names:
         if name not in _imported:
-            await in_thread(import_module, name)
+            await asyncio.wrap_future(THREADS.submit(import_module, name))
             # Only now: a statement would wait for an import that is still going on in a thread, and hold the loop.
             _imported.add(name)
