@@ -26,7 +26,7 @@ LAYERS = {
     "events": {"errors", "report"},
     "threads": {"errors"},
     "loop": {"errors", "threads"},
-    "shield": {"errors", "threads"},
+    "shield": {"checks", "errors", "threads"},
     "formats": {"errors"},
     "local": {"errors", "formats", "threads"},
     "service": VALUES | {"local"},

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from . import blocking
-from .checks import event_loop
 from .client import KumoClient, check_client, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
 from .events import Observer, observed
@@ -104,8 +103,6 @@ class FileUploadConnector:
             >>> asyncio.run(main())
             3
         """
-        # What only an upload needs is imported by the first one, beside the loop: a program's own is not held meanwhile.
-        event_loop()
         await imported("kumo_async.upload.pipeline")
         from .upload.pipeline import UploadRequest, upload
 
@@ -178,7 +175,6 @@ class FileUploadConnector:
         options: UploadOptions | None = None,
     ) -> UploadPlan:
         """Return what an upload would send. The async twin of `plan`; see there."""
-        event_loop()
         await imported("kumo_async.upload.pipeline")
         from .upload.pipeline import UploadRequest, look
 
@@ -232,7 +228,6 @@ class FileUploadConnector:
                 f"FileUploadConnector(file_type={file_type!r}).",
                 table=name,
             )
-        event_loop()
         await imported("kumo_async.upload.recovery")
         from .upload.recovery import delete_table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import blocking
-from .checks import check_bool, check_journal_dir, check_text, event_loop
+from .checks import check_bool, check_journal_dir, check_text
 from .client import KumoClient, check_client, default_client
 from .errors import no_groups
 from .events import Notify, Observer, observed
@@ -18,7 +18,6 @@ __all__ = ["recover_uploads", "recover_uploads_async", "unfinished_uploads", "un
 async def unfinished_uploads_async(*, journal_dir: str | os.PathLike[str] | None = None) -> list[UnfinishedUpload]:
     """List the uploads that have begun and not ended. The async twin of `unfinished_uploads`; see there."""
     check_journal_dir(journal_dir)
-    event_loop()
     # What only this needs is imported when it is needed, beside the loop.
     await imported("kumo_async.upload.recovery")
     from .upload.journaling import Journals
@@ -58,7 +57,6 @@ async def recover_uploads_async(
     check_bool("discard", discard)
     check_client(client)
     check_journal_dir(journal_dir)
-    event_loop()
     await imported("kumo_async.upload.recovery")
     with observed(observer) as notify, no_groups():
         return await _recover(table, client if client is not None else default_client(), journal_dir, notify, discard)

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from .checks import event_loop
 from .errors import no_groups
 from .threads import THREADS
 
@@ -216,9 +217,13 @@ async def clean_up(work: Callable[[], object]) -> None:
 async def imported(*names: str) -> None:
     """Import modules in a thread, so that the loop goes on meanwhile: what is heavy takes tenths of a second.
 
+    Raises:
+        ConfigurationError: If no event loop of asyncio is running here.
+
     Example:
         >>> anyio.run(imported, "json")
     """
+    event_loop()
     if "anyio" not in _imported:
         # What of it depends on the loop is imported when it is first used. Until then, only asyncio may be.
         await asyncio.wrap_future(THREADS.submit(anyio.run, anyio.sleep, 0))

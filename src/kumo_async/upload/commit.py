@@ -103,7 +103,9 @@ async def transfer_apart(transfer: Transfer, work: Callable[[Transfer], Awaitabl
     notify = handed_over(transfer.notify)
 
     async def there(session: Session) -> T:
-        return await work(transfer if session is transfer.session else replace(transfer, session=session, notify=notify))
+        return await work(
+            transfer if session is transfer.session else replace(transfer, session=session, notify=notify)
+        )
 
     return await apart(transfer.session, transfer.table, there)
 
