@@ -112,6 +112,9 @@ class KumoClient:
         await imported("stamina", "kumo_async.service.session", "kumo_async.upload.limits")
         if self.credentials.local_root is not None:
             await imported("kumo_async.local")
+        for other in [other for other in self._shared if other.is_closed()]:
+            # It was closed without an end to its calls, and what is left of them refers to it.
+            self._shared.pop(other, None)
         # No lock: a loop's entry is touched by that loop's thread alone.
         shared = self._shared.get(loop)
         if shared is None:

@@ -16,10 +16,10 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from importlib.util import find_spec
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from types import BuiltinFunctionType
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -159,7 +159,7 @@ class _Host:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
-        _ours.add(loop)
+        _ours[loop] = get_ident()
         self._empty = anyio.Event()
         async with anyio.create_task_group() as self._group:
             with self._lock:
@@ -191,7 +191,7 @@ class _Host:
             call.future.set_exception(failure)
 
 
-_ours: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+_ours: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
 _lock = Lock()
 _host: _Host | None = None
 
@@ -221,7 +221,8 @@ def start(function: Callable[[], Awaitable[T]]) -> Call[T]:
 def is_ours() -> bool:
     """Return whether the running loop is the one of our own."""
     try:
-        return asyncio.get_running_loop() in _ours
+        # gevent has several threads of its own in one of the system's, and in that a loop runs for all of them.
+        return _ours.get(asyncio.get_running_loop()) == get_ident()
     except RuntimeError:
         return False
 

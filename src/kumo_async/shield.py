@@ -224,11 +224,8 @@ async def imported(*names: str) -> None:
         >>> anyio.run(imported, "json")
     """
     event_loop()
-    if "anyio" not in _imported:
-        # What of it depends on the loop is imported when it is first used. Until then, only asyncio may be.
-        await asyncio.wrap_future(THREADS.submit(anyio.run, anyio.sleep, 0))
-        _imported.add("anyio")
-    for name in names:
+    # anyio itself imports the first of these when it is first used. Until then, only asyncio may be.
+    for name in ("anyio._backends._asyncio", *names):
         if name not in _imported:
             await asyncio.wrap_future(THREADS.submit(import_module, name))
             # Only now: a statement would wait for an import that is still going on in a thread, and hold the loop.
