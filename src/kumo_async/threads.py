@@ -7,6 +7,8 @@ all of them wait for an upload. Threads of our own are there in either case.
 
 from __future__ import annotations
 
+# Other libraries import it when they need it, and it cannot be imported any more when the main thread has ended.
+import concurrent.futures.thread  # noqa: F401
 import os
 import sys
 from collections.abc import Callable

@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio import to_thread
+from anyio._backends._asyncio import _task_states
 from anyio.from_thread import start_blocking_portal
 
 import kumo_async
@@ -149,9 +150,7 @@ def rolled_back(hook: Hook) -> Hook:
 
 
 PART = "*part_0001*"
-FIRST_QUESTION = {
-    f"question-{when}": at_call("validate", after=when == "after") for when in ("before", "after")
-}
+FIRST_QUESTION = {f"question-{when}": at_call("validate", after=when == "after") for when in ("before", "after")}
 POINTS: dict[str, Hook] = {
     f"{name}-{when}": make(when == "after")
     for when in ("before", "after")
@@ -271,6 +270,10 @@ def by_closing(case: Case) -> None:
         if thread.name == "kumo_async-loop":
             thread.join()
     del task
+    # anyio and the client refer to what is left of the call, which nothing ends as long as the process lives.
+    for each in [each for each in _task_states if each.get_loop() is loop]:
+        del _task_states[each]
+    case.connector.client._shared.clear()
     gc.collect()
 
 

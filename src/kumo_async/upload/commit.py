@@ -95,7 +95,21 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
             there.notify(CommitStarted(table=there.table, partitions=partitions))
             await in_one_burst(there, lambda bounded: _commit(bounded, journal, partitions, old=old))
 
-    await transfer_apart(transfer, work)
+    try:
+        await transfer_apart(transfer, work)
+    except OSError as error:
+        raise _without_system(transfer.table, journal, error) from error
+
+
+def _without_system(table: str, journal: Journal, error: OSError) -> UploadError:
+    """Return the error for a commit that the system gives no file or socket for."""
+    unchanged = journal.state.phase is Phase.SENDING
+    state = "The table is as it was before." if unchanged else "Look with has_table() whether it is there."
+    return UploadError(
+        f"Table {table!r} could not be committed: {error.strerror or error}. {state} Upload it again when the system "
+        f"has what is missing (ulimit -n is the limit of open files).",
+        table=table,
+    )
 
 
 async def transfer_apart(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
