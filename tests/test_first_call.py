@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from test_blocking import run_script
 
 #: Notes the modules that the loop's thread imports, or the thread of our own where calls are blocking.

@@ -84,8 +84,8 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
     """
     if is_ours():
         raise _NestedCallError(
-            "A blocking method was called from the event loop thread that runs blocking calls, as an observer does that "
-            "calls one. Call it elsewhere, or after the call that the observer watches."
+            "A blocking method was called from the event loop thread that runs blocking calls, as an observer does "
+            "that calls one. Call it elsewhere, or after the call that the observer watches."
         )
     with _Interruptions() as interruptions:
         call = start(partial(function, *args, **kwargs))

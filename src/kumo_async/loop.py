@@ -93,7 +93,7 @@ class Call(Generic[T]):
             self.host.join()
 
     async def run(self) -> Callable[[], None]:
-        """Run the call in this task; return what tells its outcome. It raises nothing: the loop is for other calls too."""
+        """Run the call in this task; return what tells its outcome. It raises nothing: other calls are on the loop."""
         error: BaseException = asyncio.CancelledError()
         results: list[T] = []
         self._loop = asyncio.get_running_loop()

@@ -93,8 +93,8 @@ async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], N
     """Run `work` to its end and return its result; a cancellation meanwhile takes effect after that.
 
     anyio's shield keeps anyio's own cancellation away, but asyncio's (`task.cancel()`, `asyncio.timeout`) goes into the
-    task itself. So the work has a task of its own. Where a loop cancels all its tasks, that does not help: what must not
-    stop halfway even then runs on a loop of our own, see `loop`.
+    task itself. So the work has a task of its own. Where a loop cancels all its tasks, that does not help: what must
+    not stop halfway even then runs on a loop of our own, see `loop`.
 
     Args:
         work: What is to be done.

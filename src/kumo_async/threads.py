@@ -30,7 +30,7 @@ _LINGER = 0.02
 
 
 def check_interpreter() -> None:
-    """Refuse work that needs a thread when no thread can run any more; one that was started would be waited for for ever.
+    """Refuse work that needs a thread when none can run any more: whoever starts one then waits for it for ever.
 
     Raises:
         KumoError: If the interpreter is ending, as in a `__del__` that is called last.

@@ -9,7 +9,6 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ..threads import Threads
-
 from .addresses import is_link_local
 
 __all__ = ["LineAddressError", "SafeResolver"]
