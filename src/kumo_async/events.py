@@ -186,9 +186,9 @@ class Observer(Protocol):
     """Whoever wants to see an upload's events: any object with a method `on_event`.
 
     It is called on the event loop of the caller, for a blocking call in another thread than the caller's, with one
-    event after the other, and should return at once. What it raises does not disturb the upload, and is logged the first
-    time. SystemExit, KeyboardInterrupt and whatever else is no Exception cancel the upload, whose call then raises it;
-    other uploads go on.
+    event after the other, and should return at once. What it raises does not disturb the upload, and is logged the
+    first time. SystemExit, KeyboardInterrupt and whatever else is no Exception cancel the upload, whose call then
+    raises it; other uploads go on.
 
     Example:
         >>> import kumo_async

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
 
 from ..errors import ServiceError, UploadError
-from ..events import CommitStarted, handed_over
+from ..events import CommitStarted
 from ..service.control import MAY_MEAN_NOT_THERE
 from ..service.messages import CompleteUpload, file_type_of
-from ..service.session import Session
-from .burst import apart, in_a_burst, in_time
-from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
+from .burst import in_time
+from .changing import changing, in_one_burst, transfer_apart
+from .journal import Cleared, Completed, Phase, Undoing, Undone
 from .journaling import Journal, Journals
-from .limits import Limits
 from .replace import HalfRemovedError, delete_if_there, is_lost, remove_known_table
 from .transfer import Receipt, Transfer
 
-__all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "transfer_apart", "undo"]
+__all__ = ["ForgottenError", "commit", "make_visible", "undo"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -55,18 +53,6 @@ class _Failure:
     error: ServiceError
     forgotten: bool = False
     open: bool = False
-
-
-@asynccontextmanager
-async def changing(
-    limits: Limits, journals: Journals, endpoint: str, connector: str, table: str
-) -> AsyncIterator[None]:
-    """Be the only one who changes a table: in this client, and among this user's processes on this machine.
-
-    It is entered on the loop of our own (`apart`), so that a loop that is held, or has ended, holds no table.
-    """
-    async with limits.table(connector, table), journals.table(table_key(endpoint, connector, table)):
-        yield
 
 
 async def commit(transfer: Transfer, journals: Journals, journal: Journal, partitions: int) -> None:
@@ -110,27 +96,6 @@ def _without_system(table: str, journal: Journal, error: OSError) -> UploadError
         f"has what is missing (ulimit -n is the limit of open files).",
         table=table,
     )
-
-
-async def transfer_apart(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
-    """Do what may change the table where no cancellation but ours reaches it; see `apart`."""
-    notify = handed_over(transfer.notify)
-
-    async def there(session: Session) -> T:
-        return await work(
-            transfer if session is transfer.session else replace(transfer, session=session, notify=notify)
-        )
-
-    return await apart(transfer.session, transfer.table, there)
-
-
-async def in_one_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
-    """Do what changes the table to its end, within `UploadOptions.commit_timeout`; see `in_a_burst`."""
-
-    async def bounded(session: Session) -> T:
-        return await work(replace(transfer, session=session))
-
-    return await in_a_burst(transfer.session, transfer.table, transfer.options.commit_timeout, bounded)
 
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int, *, old: bool) -> None:

@@ -17,7 +17,7 @@ from ..report import UnfinishedUpload
 from ..service.messages import file_type_of
 from ..service.session import Session
 from .burst import apart
-from .commit import changing, transfer_apart
+from .changing import changing, transfer_apart
 from .journal import Head, Phase, table_key
 from .journal_files import Unfinished, is_expired
 from .journaling import Journal, Journals
