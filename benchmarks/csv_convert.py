@@ -1,11 +1,12 @@
 """How fast a CSV file becomes Parquet, against DuckDB and pyarrow alone.
 
-    python benchmarks/csv_convert.py [--gib 0.5] [--rounds 3] [--threads 1 2] [--data DIR]
+    python benchmarks/csv_convert.py [--gib 0.5] [--wide] [--rounds 3] [--threads 1 2] [--ways ...] [--data DIR]
 
-Every way reads `lineitem`, and writes Parquet with Snappy in files of up to 250 MiB, in a process of its own; nothing
-is sent. ``kumo_async`` writes the partitions that it would send, with so many encoders. ``duckdb`` is its `COPY`, with
-types from the whole file (`sample_size=-1`), as here, and ``sampled`` the same with types from a sample, as is its
-default. ``pyarrow`` streams with types from the first block, which a later value may break.
+Every way reads `lineitem`, or with ``--wide`` 300 rows of 20,000 decimals (36 MB), and writes Parquet with Snappy
+in files of up to 250 MiB, in a process of its own; nothing is sent. ``kumo_async`` writes the partitions that it would
+send, with so many encoders. ``duckdb`` is its `COPY`, with types from the whole file (`sample_size=-1`), as here, and
+``sampled`` the same with types from a sample, as is its default. ``pyarrow`` streams with types from the first block,
+which a later value may break.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
@@ -79,6 +81,20 @@ WAYS: dict[str, Callable[[Path, Path, int], None]] = {
 }
 
 
+def wide(folder: Path, rows: int = 300, columns: int = 20_000) -> Path:
+    """Return the path of a file with very many columns; make it if it is not there."""
+    path = folder / f"wide-{rows}x{columns}.csv"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        number = random.Random(1).random
+        with path.with_suffix(".part").open("w") as file:
+            file.write(",".join(f"c{column}" for column in range(columns)) + "\n")
+            for _ in range(rows):
+                file.write(",".join(f"{number():.3f}" for _ in range(columns)) + "\n")
+        path.with_suffix(".part").rename(path)
+    return path
+
+
 def main() -> None:
     """Run what the command line asks for and print a table."""
     if sys.argv[1:2] and sys.argv[1] in WAYS:
@@ -88,24 +104,26 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gib", type=float, default=0.5, help="size of the input (default 0.5)")
+    parser.add_argument("--wide", action="store_true", help="300 rows of 20,000 columns instead of lineitem")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="what is measured (default all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default 3)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     add_data_option(parser)
     options = parser.parse_args()
-    path = lineitem(options.data, "csv", options.gib)
+    path = wide(options.data) if options.wide else lineitem(options.data, "csv", options.gib)
     print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB")
     print(f"{'':12} {'threads':>7} {'MB/s (least, median, most)':>28} {'MB/s of a core':>28} {'peak, MiB':>10}")
     for threads in options.threads:
-        _print(path, options.data, options.rounds, threads)
+        _print(path, options, threads)
 
 
-def _print(path: Path, folder: Path, rounds: int, threads: int) -> None:
-    runs: dict[str, list[Run]] = {way: [] for way in WAYS}
-    for _ in range(rounds):
+def _print(path: Path, options: argparse.Namespace, threads: int) -> None:
+    runs: dict[str, list[Run]] = {way: [] for way in options.ways}
+    for _ in range(options.rounds):
         # In turn, so that what else happens on the machine disturbs all of them.
-        for way in WAYS:
+        for way in runs:
             read_once(path)
-            with scratch(folder) as out:
+            with scratch(options.data) as out:
                 runs[way].append(run_python("csv_convert.py", way, str(path), str(out), str(threads)))
     size = path.stat().st_size / 1e6
     for way, found in runs.items():

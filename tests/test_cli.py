@@ -172,6 +172,18 @@ def test_upload_is_told_how_a_csv_file_is_written(run: Run) -> None:
     assert json.loads(run("head", "odd", "--json", "--type", "csv").stdout)
 
 
+def test_upload_is_told_what_is_null_and_tells_why_a_column_is_text(run: Run) -> None:
+    Path("quoted.csv").write_text('"id","n"\n"1","5"\n"2",""\n"3","7"\n')
+    shown = run("upload", "quoted.csv", "--as", "parquet", "--dry-run").stdout
+    words = "record 2 has a null value in quotes, which is a text unless --quoted-nulls"
+    assert f"column 'n' is string: {words}\n" in shown
+    plan = json.loads(run("upload", "quoted.csv", "--as", "parquet", "--dry-run", "--json").stdout)
+    assert plan["type_reasons"] == {"n": words}
+    report = json.loads(run("upload", "quoted.csv", "--as", "parquet", "--quoted-nulls", "--json").stdout)
+    assert report["column_types"] == {"id": "int64", "n": "int64"}
+    assert report["type_reasons"] == {}
+
+
 def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = run("upload", "Orders.CSV", "--dry-run").stdout
     assert "as table 'Orders', csv, one object" in shown
@@ -188,18 +200,18 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(run: Run, monkeypa
 def test_upload_checks_all_of_a_csv_file_when_asked(run: Run) -> None:
     Path("ragged.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1\n")
     assert "300,001" in run("upload", "ragged.csv").stdout
-    assert "record 300001" in run("upload", "ragged.csv", "--validate", "full", code=1).stderr
+    assert "record 300001" in run("upload", "ragged.csv", "--validate", "full", code=3).stderr
 
 
 def test_upload_refuses_parquet_columns_that_need_a_cast_when_asked(run: Run) -> None:
     pd.DataFrame({"id": [1, 2], "count": [3, 4]}).astype({"count": "uint32"}).to_parquet("counts.parquet")
-    assert "count" in run("upload", "counts.parquet", "--on-unsupported", "error", code=1).stderr
+    assert "count" in run("upload", "counts.parquet", "--on-unsupported", "error", code=3).stderr
     assert "2 rows" in run("upload", "counts.parquet", "--on-unsupported", "cast").stdout
 
 
 def test_quiet_upload_prints_nothing(run: Run) -> None:
     assert run("upload", "users.parquet", "--quiet").output == ""
-    assert json.loads(run("ls", "--json").stdout) == [{"name": "users", "type": "parquet"}]
+    assert json.loads(run("ls", "--json").stdout) == [{"name": "users", "file_type": "parquet"}]
 
 
 def test_show(run: Run) -> None:
@@ -226,45 +238,86 @@ def test_the_type_must_be_said_where_it_is_not_clear(run: Run) -> None:
     run("upload", "users.parquet", "--name", "both", "-q")
     run("upload", "Orders.CSV", "--name", "both", "-q")
     for command in (["show", "both"], ["head", "both"], ["delete", "both", "--yes"]):
-        assert "--type parquet or --type csv" in run(*command, code=1).stderr
+        assert "--type parquet or --type csv" in run(*command, code=2).stderr
     assert "amount" in run("head", "both", "--type", "csv").stdout
     run("delete", "both", "--type", "csv", "--yes")
     assert "user_id" in run("head", "both").stdout
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "code", "words"),
     [
-        (["upload", "missing.csv"], "missing.csv does not exist"),
-        (["upload", "missing.csv", "--json"], "missing.csv does not exist"),
-        (["upload", "*.csv"], "*.csv does not exist"),
-        (["upload", "missing"], "missing does not exist"),
-        (["upload", "."], ". is a directory"),
-        (["upload", "users.txt"], "must end with .parquet or .csv"),
-        (["upload", "my table.csv"], "another name with --name"),
-        (["upload", "users.parquet", "--name", ""], "table name is empty"),
-        (["upload", "users.parquet", "--type", "csv"], "Leave --type out"),
-        (["upload", "Orders.CSV", "--type", "parquet"], "use --as parquet"),
-        (["upload", "users.parquet", "--name", "a/b"], "Table name 'a/b'"),
-        (["upload", "users.parquet", "--delimiter", ";"], "are for CSV files"),
-        (["upload", "Orders.CSV", "--on-unsupported", "error"], "is for Parquet files"),
-        (["upload", "Orders.CSV", "--no-header"], "needs --column-names"),
-        (["upload", "Orders.CSV", "--delimiter", ";;"], "one ASCII character"),
-        (["show", "nobody"], "no table 'nobody'"),
-        (["head", "nobody", "--type", "csv"], "no csv table 'nobody'"),
-        (["delete", "nobody", "--yes"], "no table 'nobody'"),
-        (["delete", "nobody"], "Give --yes"),
-        (["ls", "--url", "https://example.com/api"], "no API key"),
-        (["serve", "--host", "0.0.0.0"], "loopback"),
-        (["serve", "--root", "users.parquet/x"], "users.parquet"),
+        (["upload", "missing.csv"], 3, "missing.csv does not exist"),
+        (["upload", "*.csv"], 3, "*.csv does not exist"),
+        (["upload", "missing"], 3, "missing does not exist"),
+        (["upload", "."], 3, ". is a directory"),
+        (["upload", "users.txt"], 2, "does not end with .parquet or .csv"),
+        (["upload", "my table.csv"], 2, "another name with --name"),
+        (["upload", "users.parquet", "--name", ""], 2, "table name is empty"),
+        (["upload", "users.parquet", "--type", "csv"], 2, "Leave --type out"),
+        (["upload", "Orders.CSV", "--type", "parquet"], 2, "use --as parquet"),
+        (["upload", "users.parquet", "--name", "a/b"], 2, "Table name 'a/b'"),
+        (["upload", "users.parquet", "--delimiter", ";"], 2, "are for CSV files"),
+        (["upload", "Orders.CSV", "--on-unsupported", "error"], 2, "is for Parquet files"),
+        (["upload", "Orders.CSV", "--delimiter", ";;"], 2, "one ASCII character"),
+        (["show", "nobody"], 1, "no table 'nobody'"),
+        (["head", "nobody", "--type", "csv"], 1, "no csv table 'nobody'"),
+        (["delete", "nobody", "--yes"], 1, "no table 'nobody'"),
+        (["delete", "nobody"], 2, "Give --yes"),
+        (["ls", "--url", "https://example.com/api"], 2, "no API key"),
+        (["serve", "--host", "0.0.0.0"], 2, "loopback"),
+        (["serve", "--root", "users.parquet/x"], 2, "users.parquet"),
+        (
+            ["upload", "Orders.CSV", "--quoted-nulls"],
+            2,
+            "--quoted-nulls, and types and null_values from Python",
+        ),
+        (["upload", "users.parquet", "--quoted-nulls"], 2, "are for CSV files"),
     ],
 )
-def test_errors_are_one_message_on_stderr(run: Run, args: list[str], words: str) -> None:
-    result = run(*args, code=1)
+def test_errors_are_one_message_on_stderr(run: Run, args: list[str], code: int, words: str) -> None:
+    result = run(*args, code=code)
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_with_json_an_error_is_a_json_document_too(run: Run) -> None:
+    result = run("upload", "missing.csv", "--json", code=3)
+    [(key, error)] = json.loads(result.stdout).items()
+    assert key == "error"
+    assert (error["type"], error["exit_code"]) == ("SourceError", 3)
+    assert error["path"].endswith("missing.csv")
+    assert result.stderr == f"error: {error['message']}\n"
+    error = json.loads(run("show", "nobody", "--json", code=1).stdout)["error"]
+    assert (error["type"], error["table"], error["exit_code"]) == ("TableNotFoundError", "nobody", 1)
+
+
+def test_with_json_refused_columns_are_in_the_document(run: Run) -> None:
+    pd.DataFrame({"id": [1, 2], "count": [3, 4]}).astype({"count": "uint32"}).to_parquet("counts.parquet")
+    shown = run("upload", "counts.parquet", "--on-unsupported", "error", "--json", code=3).stdout
+    [column] = json.loads(shown)["error"]["columns"]
+    assert (column["name"], column["type"]) == ("count", "uint32")
+
+
+@pytest.mark.parametrize("args", [["head", "x", "--json", "-n", "0"], ["upload", "--json"], ["ls", "--json", "--no"]])
+def test_with_json_wrong_usage_is_a_json_document_too(run: Run, args: list[str]) -> None:
+    result = run(*args, code=2)
+    assert json.loads(result.stdout)["error"]["exit_code"] == 2
+    assert "Usage:" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["users.txt", "users.tsv", "users"])
+def test_a_given_type_is_what_the_file_is_treated_as(run: Run, name: str) -> None:
+    Path(name).write_text("id\tamount\n1\t9.50\n")
+    assert "--type csv" in run("upload", name, code=2).stderr
+    assert "Table 'users' (csv): 1 rows" in run("upload", name, "--type", "csv").stdout
+    assert "Table 'users' (parquet): 1 rows" in run("upload", name, "--type", "csv", "--as", "parquet").stdout
+    Path("users.parquet").rename("users.dat")
+    assert "Table 'users' (parquet): 3 rows" in run("upload", "users.dat", "--type", "parquet").stdout
+    assert "not a Parquet file" in run("upload", name, "--type", "parquet", code=3).stderr
+    assert "a Parquet file" in run("upload", "users.dat", "--type", "csv", code=3).stderr
 
 
 def test_a_csv_file_is_uploaded_as_parquet(run: Run) -> None:
@@ -282,7 +335,7 @@ def test_wrong_usage(run: Run, args: list[str]) -> None:
 
 def test_no_credentials(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUMO_API_ENDPOINT")
-    assert "KUMO_API_KEY" in run("ls", code=1).stderr
+    assert "KUMO_API_KEY" in run("ls", code=2).stderr
 
 
 @pytest.mark.parametrize("args", [["-v", "head", "nobody"], ["head", "nobody", "--verbose"]])
@@ -351,23 +404,25 @@ def test_serve_refuses_other_keys_and_a_port_in_use(
     with serving(env, "--key-file", str(tmp_path / "key")) as (process, told):
         monkeypatch.setenv("KUMO_API_KEY", "local:wrong")
         assert told["api_key"] == "local:right"
-        assert "Leave one out" in run("serve", "--api-key", "a", "--key-file", "b", code=1).stderr
-        stderr = run("ls", "--url", told["endpoint"], code=1).stderr
+        assert "Leave one out" in run("serve", "--api-key", "a", "--key-file", "b", code=2).stderr
+        stderr = run("ls", "--url", told["endpoint"], code=4).stderr
         assert "does not accept the API key" in stderr
         assert "local:wrong" not in stderr
         port = told["endpoint"].rpartition(":")[2].removesuffix("/api")
-        assert f"Port {port} of 127.0.0.1 is in use" in run("serve", "--port", port, code=1).stderr
+        assert f"Port {port} of 127.0.0.1 is in use" in run("serve", "--port", port, code=2).stderr
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "No such file"), ("", "--key-file"), ("caf\u00e9", "--key-file")]
+    ("content", "code", "words"), [(None, 1, "No such file"), ("", 2, "--key-file"), ("caf\u00e9", 2, "--key-file")]
 )
-def test_a_key_file_without_a_key_is_refused(run: Run, tmp_path: Path, content: str | None, words: str) -> None:
+def test_a_key_file_without_a_key_is_refused(
+    run: Run, tmp_path: Path, content: str | None, code: int, words: str
+) -> None:
     if content is not None:
         (tmp_path / "key").write_text(content)
-    assert words in run("serve", "--key-file", str(tmp_path / "key"), code=1).stderr
+    assert words in run("serve", "--key-file", str(tmp_path / "key"), code=code).stderr
 
 
 def test_serve_prints_lines_for_the_shell(env: dict[str, str], tmp_path: Path) -> None:
@@ -392,5 +447,6 @@ def test_service_that_is_not_there(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and not listening
         monkeypatch.setenv("KUMO_API_KEY", "local:key")
-        stderr = run("ls", "--url", f"http://127.0.0.1:{taken.getsockname()[1]}/api", code=1).stderr
+        stderr = run("ls", "--url", f"http://127.0.0.1:{taken.getsockname()[1]}/api", code=5).stderr
+    assert "A request failed and is made again, up to 3 times: " in stderr.partition("error: ")[0]
     assert "Check KUMO_API_ENDPOINT" in stderr

@@ -1,4 +1,4 @@
-"""Ctrl-C on the command line: real processes, real signals, and a data plane that holds the call which they come in."""
+"""Ctrl-C and SIGTERM on the command line: real processes and signals, and a data plane that holds a call meanwhile."""
 
 from __future__ import annotations
 
@@ -123,6 +123,54 @@ async def test_before_anything_is_stored_it_starts_again(
     assert not await has_orders(plane)
 
 
+@pytest.mark.parametrize("call", ["start", "put_part"])
+async def test_sigterm_cleans_up_and_says_what_remains(
+    plane: LocalDataPlane, gate: Gate, orders: Path, call: CallName
+) -> None:
+    plane.inject(Fault(call=call, answer=Stall(gate)))
+    async with running(plane, "upload", str(orders)) as process:
+        await gate.came.wait()
+        process.terminate()
+        assert await rest(process) == (143, NOTHING_CHANGED + "the same command starts it again.\n")
+    assert not await has_orders(plane)
+    assert await kumo_async.unfinished_uploads_async() == []
+
+
+async def test_sigterm_finishes_a_commit_and_a_second_one_leaves_it(
+    plane: LocalDataPlane, gate: Gate, orders: Path
+) -> None:
+    held = Gate()
+    plane.inject(Fault(call="complete", answer=Stall(gate)))
+    async with running(plane, "upload", str(orders)) as process:
+        await gate.came.wait()
+        process.terminate()
+        assert await next_line(process) == FINISHING
+        gate.go.set()
+        code, said = await rest(process)
+    assert (code, "was finished: table 'orders' is there" in said) == (143, True)
+    plane.inject(Fault(call="complete", answer=Stall(held)))
+    async with running(plane, "upload", str(orders)) as process:
+        await held.came.wait()
+        process.terminate()
+        assert await next_line(process) == FINISHING
+        process.terminate()
+        assert await rest(process) == (143, "")
+    held.go.set()
+    async with running(plane, "recover") as process:
+        assert (await rest(process))[0] == 0
+    assert await has_orders(plane)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_question_is_ended_by_either(plane: LocalDataPlane, gate: Gate, number: signal.Signals) -> None:
+    plane.inject(Fault(call="list", answer=Stall(gate)))
+    async with running(plane, "ls") as process:
+        await gate.came.wait()
+        process.send_signal(number)
+        code, said = await rest(process)
+    assert (code, said) in ((130, ""), (-signal.SIGTERM, ""))
+
+
 async def die_with_all_stored(plane: LocalDataPlane, orders: Path) -> None:
     command = dying_upload(orders, after=2)
     await anyio.run_process(command, env=environment(plane), check=False)
@@ -177,7 +225,7 @@ async def test_a_commit_that_fails_after_the_first_is_an_error(plane: LocalDataP
     async with interrupted_in_its_commit(plane, gate, orders) as process:
         gate.go.set()
         code, said = await rest(process)
-    assert code == 1
+    assert code == 6
     assert said.startswith("error: Table 'orders' could not be committed: ")
     assert not await has_orders(plane)
 
@@ -187,7 +235,7 @@ async def test_a_table_that_must_be_sent_again_is_not(plane: LocalDataPlane, gat
     async with interrupted_in_its_commit(plane, gate, orders) as process:
         gate.go.set()
         code, said = await rest(process)
-    assert code == 1
+    assert code == 6
     assert said.startswith("error: No table 'orders' is there now. ")
     assert not await has_orders(plane)
 

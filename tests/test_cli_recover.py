@@ -51,9 +51,17 @@ def test_what_has_not_begun_is_listed_resumed_or_discarded(run: Run) -> None:
     assert "same upload resumes it" in run("recover", "orders").stdout
     assert "resumed: 1 of 1" in run("upload", "orders.csv").stdout
     die_after(2)
-    assert "Give --yes" in run("recover", "--discard", code=1).stderr
+    assert "Give --yes" in run("recover", "--discard", code=2).stderr
     assert "discarded" in run("recover", "--discard", "--yes").stdout
     assert "no unfinished uploads" in run("recover").stderr
+    assert "resumed" not in run("upload", "orders.csv").stdout
+
+
+def test_an_upload_that_has_stored_nothing_is_not_said_to_be_resumed(run: Run) -> None:
+    die_after(1)
+    [found] = json.loads(run("recover", "--list", "--json").stdout)
+    assert (found["state"], found["partitions"]) == ("sending", 0)
+    assert "nothing stored: same upload starts again" in run("recover", "--list").stdout
     assert "resumed" not in run("upload", "orders.csv").stdout
 
 
@@ -71,10 +79,10 @@ def test_what_has_begun_is_finished(run: Run) -> None:
     assert run("ls").stdout == "orders\tcsv\n"
 
 
-def test_what_cannot_be_finished_is_said_and_exits_with_1(run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_finished_is_said_and_exits_with_6(run: Run, tmp_path: Path) -> None:
     die_after(3)
     shutil.rmtree(tmp_path / "plane")
-    assert "taken back" in run("recover", code=1).stdout
+    assert "taken back" in run("recover", code=6).stdout
     assert run("ls").stdout == ""
 
 

@@ -66,7 +66,7 @@ def test_other_commands_need_none_either(shell: Path) -> None:
         done = run(line)
         assert (done.returncode, done.stderr) == (0, ""), line
     done = run("delete orders <&-")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Give --yes" in done.stderr
     assert run("delete orders --yes >&-").returncode == 0
     assert tables() == []

@@ -76,19 +76,30 @@ async def test_a_large_file_that_must_not_be_cut_is_a_value_error(
     assert plane.calls == []
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("orders.parquet", 'FileUploadConnector\\(file_type="parquet"\\)'),
-        ("orders.txt", "end with .csv"),
-        ("orders", "end with .csv"),
-    ],
-)
 async def test_a_file_of_another_type_is_refused(
-    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path, name: str, words: str
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, orders: Path
 ) -> None:
-    with pytest.raises(kumo_async.SourceError, match=words):
-        await csv.upload_async("orders", orders.rename(orders.with_name(name)))
+    with pytest.raises(kumo_async.SourceError, match='FileUploadConnector\\(file_type="parquet"\\)'):
+        await csv.upload_async("orders", orders.rename(orders.with_name("orders.parquet")))
+    assert plane.calls == []
+
+
+@pytest.mark.parametrize("name", ["orders.txt", "orders.tsv", "orders", "orders.2024"])
+async def test_a_file_whose_name_tells_no_type_is_treated_as_the_connectors(
+    csv: kumo_async.FileUploadConnector, orders: Path, name: str
+) -> None:
+    assert (await csv.upload_async("orders", orders.rename(orders.with_name(name)))).rows == 3
+
+
+async def test_a_file_of_another_content_is_refused_whatever_its_name(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, parquet: kumo_async.FileUploadConnector, orders: Path
+) -> None:
+    path = orders.rename(orders.with_name("orders.txt"))
+    with pytest.raises(kumo_async.SourceError, match="it is text, such as CSV"):
+        await parquet.upload_async("orders", path)
+    path.write_bytes(b"PAR1" + bytes(40))
+    with pytest.raises(kumo_async.SourceError, match="it is a Parquet file"):
+        await csv.upload_async("orders", path)
     assert plane.calls == []
 
 
@@ -234,8 +245,10 @@ def test_module_functions(orders: Path, tmp_path: Path) -> None:
     kumo_async.delete_uploaded_table("orders", "csv")
     with pytest.raises(kumo_async.TableNotFoundError):
         kumo_async.delete_uploaded_table("orders", "csv")
-    with pytest.raises(ValueError, match="file_type"):
-        kumo_async.upload_table("orders", "orders.txt")
+    text = orders.rename(orders.with_name("orders.txt"))
+    with pytest.raises(ValueError, match='Give file_type="csv" or "parquet"'):
+        kumo_async.upload_table("orders", text)
+    assert kumo_async.upload_table("orders", text, file_type="csv").rows == 1
 
 
 @pytest.mark.parametrize("ending", ["csv.gz", "CSV.bz2", "csv.xz", "csv.zst"])

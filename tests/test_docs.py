@@ -36,6 +36,9 @@ def examples() -> list[tuple[str, str]]:
 def test_an_example_runs(code: str, tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2, 3], "name": ["Ada", "Grace", "Edsger"]}), tmp_path / "users.parquet")
     (tmp_path / "orders.csv").write_text("id,amount\n1,9.50\n2,12.25\n3,7.00\n")
+    (tmp_path / "export.csv").write_text(
+        'Sales, "2024\n# by a program\nid, unit price, note\n1, "9,50", new\n2, "7,00"\n'
+    )
     environment = {**os.environ, "KUMO_API_ENDPOINT": f"local:{tmp_path / 'plane'}", "PYTHONWARNINGS": "error"}
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -94,7 +94,8 @@ CASES: dict[int, list[Case]] = {
         Case(b"a,b\n1,\xff\n", "record 1 is not UTF-8 at byte 6"),
         Case(FAR + b"1\n", "record 300001", options=FULL),
         Case(FAR + b'1,"\n', "record 300001 never ends: the quote that opens at byte 1200006"),
-        Case(FAR + b"1\n"),
+        Case(FAR + b"1\n", "record 300001"),
+        Case(FAR + b"1\n" + FAR[4:] * 2),
     ],
     25: [Case(b"a b,b\n00501,NA\n0.10,12345678901234567890\n", sent=b"a_b,b\n00501,NA\n0.10,12345678901234567890\n")],
     30: [

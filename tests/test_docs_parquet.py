@@ -70,10 +70,9 @@ refused_types = {
     "map": pa.array([[("k", 1)]], pa.map_(text, pa.int64())),
     "texts": pa.array([["x"]]),
     "flags": pa.array([[True]]),
-    "null": pa.nulls(1),
     "time": pa.array([1], pa.time32("s")),
     "duration": pa.array([1], pa.duration("s")),
-    "decimal": pa.array([1], pa.decimal128(19, 0)),
+    "decimal": pa.array([10**18], pa.decimal128(19, 0)),
 }
 
 CASES: dict[int, list[Case]] = {
@@ -84,7 +83,12 @@ CASES: dict[int, list[Case]] = {
         Case(pa.table({"a b": [[1], [2, 3]], "d": words.dictionary_encode()}), names=["a_b", "d"]),
         Case(of(pa.list_(pa.float32(), 2), [1, 2])),
     ],
-    5: [Case(pa.table(refused_types), "(?s)" + ".*".join(f"'{name}' is .+: .+" for name in refused_types))],
+    5: [
+        Case(pa.table(refused_types), "(?s)" + ".*".join(f"'{name}' is .+: .+" for name in refused_types)),
+        Case(of(pa.null(), None), types=[text], copied=False),
+        Case(of(pa.decimal128(38, 4), 15), types=[pa.decimal128(18, 4)], copied=False),
+        Case(of(pa.decimal128(38, 18), 15), types=[pa.decimal128(18, 0)], copied=False),
+    ],
     6: [
         *(Case(of(kind, 1), types=[t]) for kind, t in ((pa.uint8(), pa.int16()), (pa.uint16(), pa.int32()))),
         Case(of(pa.uint64(), 2**63 - 1), types=[pa.int64()]),
@@ -112,7 +116,8 @@ CASES: dict[int, list[Case]] = {
     ],
     10: [
         Case(pa.table([words, words], names=["a", "a"]), names=["a", "a_1"]),
-        Case(pa.table([words, words], names=["a", "A"]), "case"),
+        Case(pa.table([words] * 3, names=["a", "A", "a_1"]), names=["a", "A_2", "a_1"]),
+        Case(pa.table([words, words], names=["user id", "User.ID"]), names=["user_id", "User_ID_1"]),
     ],
     11: [
         Case(

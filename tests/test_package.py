@@ -27,13 +27,14 @@ LAYERS = {
     "threads": {"errors"},
     "loop": {"errors", "threads"},
     "shield": {"checks", "errors", "threads"},
+    "serving": {"errors"},
     "formats": {"errors"},
-    "local": {"errors", "formats", "threads"},
+    "local": {"errors", "formats", "serving", "threads"},
     "service": VALUES | {"local"},
     "sources": VALUES | {"formats"},
     "upload": VALUES | {"formats", "sources", "service"},
-    "blocking": {"errors", "loop"},
-    "client": VALUES | {"service", "upload"},
+    "blocking": {"errors", "loop", "serving"},
+    "client": VALUES | {"service", "serving", "upload"},
     "source_table": VALUES | {"blocking", "connector", "service"},
     "connector": VALUES | {"blocking", "client", "formats", "source_table", "upload"},
     "recovery": VALUES | {"blocking", "client", "upload"},
@@ -114,7 +115,7 @@ def test_errors_derive_from_one() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    heavy = ["pandas", "pyarrow", "numpy", "aiohttp", "pydantic", "kumoapi", "typer", "rich", "stamina", "uvloop"]
+    heavy = ["pandas", "pyarrow", "numpy", "aiohttp", "pydantic", "kumoapi", "typer", "rich", "tenacity", "uvloop"]
     code = f"import sys, kumo_async; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

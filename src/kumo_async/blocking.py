@@ -9,12 +9,12 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
 
 from .errors import KumoError
 from .loop import Call, is_ours, start
+from .serving import Waiting, waiting
 
 __all__ = ["run"]
 
@@ -87,8 +87,14 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
             "A blocking method was called from the event loop thread that runs blocking calls, as an observer does "
             "that calls one. Call it elsewhere, or after the call that the observer watches."
         )
+    here = Waiting.here()
+
+    async def called() -> T:
+        waiting.set(here)
+        return await function(*args, **kwargs)
+
     with _Interruptions() as interruptions:
-        call = start(partial(function, *args, **kwargs))
+        call = start(called)
         try:
             interruptions.let_in()
             call.wait(_SIGNAL_POLL)

@@ -129,9 +129,16 @@ def event_loop() -> asyncio.AbstractEventLoop:
         ) from error
 
 
-def check_characters(delimiter: str | None, quote: str | None, escape: str | None) -> None:
-    """Raise unless the characters of a CSV dialect can be told from each other and from newlines."""
-    given = {"delimiter": delimiter, "quote": quote or None, "escape": escape or None}
+def check_characters(
+    delimiter: str | None,
+    quote: str | None,
+    escape: str | None,
+    comment: str | None = None,
+    *,
+    skip_initial_space: bool = False,
+) -> None:
+    """Raise unless the characters of a CSV dialect can be told from each other and from what has a meaning."""
+    given = {"delimiter": delimiter, "quote": quote or None, "escape": escape or None, "comment": comment}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
@@ -140,6 +147,11 @@ def check_characters(delimiter: str | None, quote: str | None, escape: str | Non
             )
     if len(set(given.values())) < len(given):
         raise ConfigurationError(f"CsvOptions: {', '.join(given)} must differ from each other.")
+    if skip_initial_space and " " in given.values():
+        raise ConfigurationError(
+            "CsvOptions: with skip_initial_space=True spaces before fields are skipped, so a space cannot be the "
+            "delimiter, the quote, the escape or the comment."
+        )
 
 
 def check_encoding(encoding: object) -> None:

@@ -17,6 +17,7 @@ from .service.authentication import HeadersProvider
 from .service.credentials import resolve
 from .service.network import network_of
 from .service.snowflake import snowflake_headers
+from .serving import check_answerable
 from .shield import imported, to_the_end
 
 if TYPE_CHECKING:
@@ -82,7 +83,12 @@ class KumoClient:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
-        """Open the connections to the service, or join those that are open on this event loop."""
+        """Open the connections to the service, or join those that are open on this event loop.
+
+        Raises:
+            ConfigurationError: If that cannot be, or the call waits for a data plane in its own thread.
+        """
+        check_answerable(self.endpoint)
         shared = await self._join()
         try:
             yield await shared.connection(self._connect)

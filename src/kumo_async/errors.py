@@ -19,6 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from traceback import StackSummary, TracebackException, format_list, walk_tb
+from types import FrameType
 
 __all__ = [
     "AuthenticationError",
@@ -97,6 +101,28 @@ class KumoError(Exception):
         self.code = code
         self.attempts = attempts
         self.columns = columns
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the user's own line, and the message.
+
+        IPython calls this in place of its own traceback, which for a mistake in an argument would be a hundred lines of
+        this package and of the event loop: https://ipython.readthedocs.io/en/stable/config/integrating.html
+        """
+        frames = list(takewhile(_is_foreign, walk_tb(self.__traceback__)))
+        own = [frame for frame in StackSummary.extract(iter(frames)) if not _is_notebook(frame.filename)]
+        words = TracebackException(type(self), self, None).format_exception_only()
+        return "".join([*format_list(own[-1:]), *words]).splitlines()
+
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+def _is_foreign(entry: tuple[FrameType, int]) -> bool:
+    return not entry[0].f_code.co_filename.startswith(_PACKAGE)
+
+
+def _is_notebook(filename: str) -> bool:
+    return any(part in ("IPython", "ipykernel") for part in Path(filename).parts)
 
 
 class ConfigurationError(KumoError, ValueError):

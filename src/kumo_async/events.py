@@ -300,9 +300,9 @@ def _check(observer: object) -> None:
 def _log(event: Event) -> None:
     match event:
         case UploadStarted(plan=plan):
-            logger.info("Uploading %s", plan)
+            logger.info("Uploading %s", _one_line(plan))
             for warning in plan.warnings:
-                logger.warning("Table %r: %s", plan.table, warning)
+                logger.warning("Table %r: %s", plan.table, _one_line(warning))
         case RetryScheduled():
             logger.info("Table %r: %s failed and is tried again: %s", event.table, event.call, event.reason)
         case ConcurrencyReduced(parts=parts):
@@ -312,7 +312,12 @@ def _log(event: Event) -> None:
         case PartitionResumed():
             logger.info("Table %r: partition %s was stored before, and is not sent again", event.table, event.partition)
         case UploadCommitted(report=report):
-            logger.info("Committed: %s", report)
+            logger.info("Committed: %s", _one_line(report))
         case UploadFailed(error=error):
             # A cancellation has no words of its own.
-            logger.info("Table %r: upload failed: %s", event.table, str(error) or type(error).__name__)
+            logger.info("Table %r: upload failed: %s", event.table, _one_line(error) or type(error).__name__)
+
+
+def _one_line(value: object) -> str:
+    """Return words that may be several lines as one, so that each log record is one line."""
+    return "; ".join(line.strip() for line in str(value).splitlines())

@@ -50,35 +50,46 @@ def _repr(options: CsvOptions | UploadOptions) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class CsvOptions:
-    r"""How a CSV file is written, where that should not be, or cannot be, detected from its first MiB.
+    r"""How a CSV file is written, where that is not RFC 4180 with a header and a delimiter that can be detected.
 
-    What was detected or given is shown in `UploadPlan.dialect` and `UploadReport.dialect`. Records end with LF, CRLF or
+    What is in use is shown in `UploadPlan.dialect` and `UploadReport.dialect`. Records end with LF, CRLF or
     CR in every dialect, also mixed.
 
     Attributes:
         delimiter: The character between two fields, any of ASCII but newlines and NUL. Default None: detected among
             ``,`` ``;`` tab and ``|``.
         quote: The character around a field that holds delimiters or newlines, doubled where it is meant itself; ``""``
-            where the file knows no quoting and every quote is a plain character. Default None: detected, ``"``, ``'``
-            or none; ``docs/csv.md`` says when.
-        escape: The character that makes the next one literal, such as a backslash; ``""`` where there is none, as in
-            RFC 4180. Default None: a backslash where all records are alike with it, and it stands before quotes within
-            quoted fields, or nowhere but before quotes, delimiters and newlines; otherwise none, since a backslash in
-            the data says nothing about its meaning.
+            where the file knows no quoting and every quote is a plain character. Default None: ``"``, as in RFC 4180;
+            an apostrophe is text unless it is given here, and a warning says where it seems to quote.
+        escape: The character that makes the next one literal, such as the backslash of MySQL; ``""`` where there is
+            none. Default None: none, as in RFC 4180; a warning says where backslashes seem to be escapes.
+        skip_initial_space: Whether spaces at the beginning of a field are not part of it, so that a quote after them
+            opens the field, as in ``1, "a, b"``; they are removed on the way. Default False: they are part of the
+            field, as in RFC 4180, and a warning says where one keeps a quote from quoting.
+        skip_rows: Lines before the header that are no part of the table, such as a title, 0 or more; those of a quoted
+            field that spans lines are counted one by one. Default 0.
+        comment: The character that a line begins with which is a comment, such as ``"#"``; where a record may begin,
+            and not within a quoted field, such lines are removed on the way, before the header too. Default None: no
+            line is a comment.
         encoding: Name of the Python codec that the file is written in, such as ``"cp1252"`` or ``"utf-16"``; it is
             converted to UTF-8 on the way, through temporary files. Default None: UTF-8, and the file's own bytes are
             sent. Never guessed: a wrong guess would change names and values without a word.
-        header: Whether the first record names the columns. Default True. With False it is data, and `column_names` is
-            needed.
-        column_names: The names of the columns, one for each field of the first record. Default None: the header's.
-            Beside a header they replace its names; the header is then dropped. Kumo's rule for names holds for them
-            too.
+        header: Whether the first record names the columns. Default True. With False it is data, and the columns are
+            called `column_names`, or ``column_1``, ``column_2`` and so on.
+        column_names: The names of the columns, one for each field of a record. Default None: the header's. Where there
+            is a header, they replace its names, and it is dropped; it may then be one name short, as R writes it for
+            rows with names. Kumo's rule for names holds for them too.
+        short_rows: What is done with a record that has fewer fields than there are columns. Default ``"error"``: the
+            file is refused. ``"fill"``: empty fields are added at its end on the way, for programs that leave those
+            off, such as Excel. A record with more fields is refused either way.
         types: With `UploadOptions.convert`, the types of some columns: a name of Arrow such as ``"string"``,
             ``"int64"``, ``"timestamp[us]"``, ``"decimal128(9, 2)"``, or a `pyarrow.DataType`, for the name of the
             column in the file or in Kumo. A value that it does not hold is an error. Default None: the types that keep
             every value of the file, as ``docs/csv.md`` tells.
         null_values: With `UploadOptions.convert`, the texts that mean null in a field without quotes, whatever the
             column's type. Default ``[""]``: an empty field; ``""`` in quotes is an empty text.
+        quoted_nulls: With `UploadOptions.convert`, whether the texts of `null_values` mean null in quotes as well, as
+            where a writer puts every field in quotes. Default False: in quotes they are texts.
 
     Raises:
         ConfigurationError: If a value is not of the right type, or they contradict each other.
@@ -93,24 +104,33 @@ class CsvOptions:
     delimiter: str | None = None
     quote: str | None = None
     escape: str | None = None
+    skip_initial_space: bool = False
+    skip_rows: int = 0
+    comment: str | None = None
     encoding: str | None = None
     header: bool = True
     column_names: Sequence[str] | None = None
+    short_rows: Literal["error", "fill"] = "error"
     types: Mapping[str, Any] | None = field(default=None, hash=False)
     null_values: Sequence[str] = ("",)
+    quoted_nulls: bool = False
 
     def __post_init__(self) -> None:
-        check_characters(self.delimiter, self.quote, self.escape)
+        check_bool("CsvOptions.skip_initial_space", self.skip_initial_space)
+        check_characters(
+            self.delimiter, self.quote, self.escape, self.comment, skip_initial_space=self.skip_initial_space
+        )
+        check_int("CsvOptions.skip_rows", self.skip_rows, 0)
+        check_choice("CsvOptions.short_rows", self.short_rows, "error", "fill")
         if self.encoding is not None:
             check_encoding(self.encoding)
         check_bool("CsvOptions.header", self.header)
         if self.column_names is not None:
             object.__setattr__(self, "column_names", names_of(self.column_names))
-        elif not self.header:
-            raise ConfigurationError("CsvOptions(header=False) needs column_names, one for each field of a record.")
         if self.types is not None:
             object.__setattr__(self, "types", types_of(self.types))
         object.__setattr__(self, "null_values", null_values_of(self.null_values))
+        check_bool("CsvOptions.quoted_nulls", self.quoted_nulls)
 
     def __repr__(self) -> str:
         return _repr(self)
@@ -164,10 +184,11 @@ class UploadOptions:
             Parquet file is decoded and, where the file has checksums, compared with them, while partitions are already
             being sent. Costs about the time of reading the table once.
         on_unsupported: What is done with a Parquet column of a type that Kumo does not take, where a cast keeps every
-            value: unsigned integers, half floats, binary of fixed size. Default ``"cast"``: it is cast, and the report
-            says so. ``"error"``: the file is refused, for those who would rather change it themselves. Types that no
-            such cast exists for are refused either way; ``docs/parquet.md`` lists them all.
-        csv: How a CSV file is written. Default: all of it is detected, in UTF-8, with a header.
+            value: unsigned integers, half floats, binary of fixed size, nulls, decimals of over 18 digits whose values
+            need no more than 18. Default ``"cast"``: it is cast, and the report says so. ``"error"``: the file is
+            refused, for those who would rather change it themselves. Types that no such cast exists for are refused
+            either way; ``docs/parquet.md`` lists them all.
+        csv: How a CSV file is written. Default: as in RFC 4180, in UTF-8 and with a header; the delimiter is detected.
         convert: ``"parquet"`` to have a CSV file uploaded as Parquet, through a Parquet connector. The file is read
             twice: for the types that keep every value, or to check those of `CsvOptions.types`, before anything is
             sent, and to be encoded. Default None: a CSV file is uploaded as it is, through a CSV connector.
@@ -228,9 +249,10 @@ class UploadOptions:
     def _check_csv(self) -> None:
         if not isinstance(self.csv, CsvOptions):
             raise ConfigurationError(f"UploadOptions.csv must be CsvOptions; got {type(self.csv).__name__}.")
-        if self.convert is None and (self.csv.types is not None or self.csv.null_values != ("",)):
+        meant = self.csv.types is not None or self.csv.null_values != ("",) or self.csv.quoted_nulls
+        if self.convert is None and meant:
             raise ConfigurationError(
-                "CsvOptions.types and null_values change what a CSV file becomes as Parquet, and need "
+                "CsvOptions.types, null_values and quoted_nulls change what a CSV file becomes as Parquet, and need "
                 "UploadOptions(convert='parquet')."
             )
 

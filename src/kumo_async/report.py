@@ -31,6 +31,8 @@ class UploadPlan:
             columns have it tells the last one; a warning tells all.
         column_types: Each column's type in Arrow's words. Of a CSV file that is sent as it is, what its first thousand
             records look like; empty for Parquet that is not converted.
+        type_reasons: By name why a column of a converted CSV file is of strings, where its values could be taken for
+            numbers, dates or truth values: which record decided, and never its value.
         warnings: What the user should know.
         sample: The first rows of a CSV file, only in what `FileUploadConnector.plan` returns; no event has it, and
             neither `repr` nor `str` shows it.
@@ -46,6 +48,7 @@ class UploadPlan:
     dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
     column_types: Mapping[str, str] = field(default_factory=dict)
+    type_reasons: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sample: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
@@ -95,6 +98,8 @@ class UploadReport:
             columns have it tells the last one; a warning tells all.
         column_types: Each column's type in Arrow's words. Of a CSV file that was sent as it is, what its first thousand
             records look like; empty for Parquet that was not converted.
+        type_reasons: By name why a column of a converted CSV file is of strings, where its values could be taken for
+            numbers, dates or truth values: which record decided, and never its value.
         warnings: What the user should know.
 
     Example:
@@ -117,6 +122,7 @@ class UploadReport:
     dialect: str | None = None
     renamed_columns: Mapping[str, str] = field(default_factory=dict)
     column_types: Mapping[str, str] = field(default_factory=dict)
+    type_reasons: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -174,6 +180,7 @@ class UploadReport:
             "dialect": self.dialect,
             "renamed_columns": dict(self.renamed_columns),
             "column_types": dict(self.column_types),
+            "type_reasons": dict(self.type_reasons),
             "warnings": list(self.warnings),
         }
 
@@ -236,9 +243,18 @@ def _notes(about: UploadPlan | UploadReport) -> list[str]:
     return [
         *([] if about.dialect is None else [f"  dialect: {about.dialect}"]),
         *([f"  types: {_listed(about.column_types)}"] if about.column_types else []),
+        *_explained(about.type_reasons),
         *(f"  renamed column {old!r} to {new!r}" for old, new in about.renamed_columns.items()),
         *(f"  warning: {warning}" for warning in about.warnings),
     ]
+
+
+def _explained(reasons: Mapping[str, str]) -> list[str]:
+    shown = [f"  column {name!r} is string: {reason}" for name, reason in list(reasons.items())[:_MOST_TYPES]]
+    more = (
+        [f"  and {len(reasons) - len(shown):,} more columns are, see type_reasons"] if len(reasons) > len(shown) else []
+    )
+    return [*shown, *more]
 
 
 def _listed(types: Mapping[str, str]) -> str:

@@ -7,8 +7,7 @@ import os
 from .connector import FileUploadConnector
 from .errors import ConfigurationError
 from .report import UploadReport
-from .sources import ENDINGS
-from .sources.files import local_path
+from .sources import ENDINGS, file_type_of_path
 
 __all__ = ["delete_uploaded_table", "replace_table", "upload_table"]
 
@@ -27,7 +26,8 @@ def upload_table(
         path: The file; see `FileUploadConnector.upload`.
         auto_partition: Whether to cut a file over 1000 MiB.
         partition_size_mb: Target size of a partition in MiB, 100 to 1000.
-        file_type: ``"parquet"`` or ``"csv"``; default: by the file name's ending.
+        file_type: ``"parquet"`` or ``"csv"``: what the file is treated as, whatever its name. Default: by the ending of
+            its name. A name that ends as files of the other type do is refused.
 
     Returns:
         What was uploaded.
@@ -88,13 +88,12 @@ def replace_table(name: str, path: str | os.PathLike[str], file_type: str) -> Up
 
 
 def _file_type_of(path: str | os.PathLike[str]) -> str:
-    name = local_path(path).name.lower()
-    found = next((kind for kind, endings in ENDINGS.items() if name.endswith(endings)), None)
+    found = file_type_of_path(path)
     if found is None:
         known = " or ".join(ending for endings in ENDINGS.values() for ending in endings)
         raise ConfigurationError(
-            f"The file type cannot be taken from {os.fspath(path)!r}: its name must end with {known}, or give "
-            f"file_type=.",
+            f"The file type cannot be taken from {os.fspath(path)!r}, whose name does not end with {known}. Give "
+            f'file_type="csv" or "parquet".',
             path=os.fspath(path),
         )
     return found

@@ -9,17 +9,18 @@ from kumo_async.formats.csv_dialect import CsvDialect
 
 @dataclass
 class Oracle:
-    """What is known of the data behind each byte; `read` fills it."""
+    """What is known of the data after each byte; `read` fills it, up to the first record that breaks the grammar."""
 
     dialect: CsvDialect
     ends: list[int] = field(default_factory=list)
     blank: list[bool] = field(default_factory=list)
     fields: list[list[bytes]] = field(default_factory=list)  # of the rows only
-    unclosed: int | None = None  # where the quoted field began that never ends
+    broken: int | None = None  # where the quoted field began that is not well-formed, or what would end the data
+    text: int | None = None  # where text follows a closing quote
 
     def read(self, data: bytes) -> Oracle:
         at = 0
-        while at < len(data):
+        while at < len(data) and self.broken is None:
             at = self._read_record(data, at)
         return self
 
@@ -29,7 +30,7 @@ class Oracle:
         while True:
             value, at = self._read_field(data, at)
             row.append(value)
-            if self.unclosed is not None:
+            if self.broken is not None:
                 return len(data)
             if data[at : at + 1] != self.dialect.delimiter:
                 break
@@ -42,16 +43,25 @@ class Oracle:
             self.fields.append(row)
         return at
 
+    def _ends_field(self, data: bytes, at: int) -> bool:
+        return at >= len(data) or data[at : at + 1] in (b"\r", b"\n", self.dialect.delimiter)
+
     def _read_field(self, data: bytes, at: int) -> tuple[bytes, int]:
         value = b""
+        while self.dialect.skip_initial_space and data[at : at + 1] == b" ":
+            at += 1
         if data[at : at + 1] == self.dialect.quote:
+            start = at
             value, at = self._read_quoted(data, at)
-            # The byte behind the closing quote is never an escape.
-            if at < len(data) and data[at : at + 1] not in (b"\r", b"\n", self.dialect.delimiter):
-                value, at = value + data[at : at + 1], at + 1
-        while at < len(data) and data[at : at + 1] not in (b"\r", b"\n", self.dialect.delimiter):
+            if self.broken is None and not self._ends_field(data, at):
+                self.broken, self.text = start, at
+            return value, at
+        while not self._ends_field(data, at):
             if data[at : at + 1] == self.dialect.escape:
                 at += 1
+                # A record ends with a byte that means its end, not with one that is escaped.
+                if at >= len(data) - 1 and data[at:] in (b"", b"\r", b"\n"):
+                    self.broken = at
             value, at = value + data[at : at + 1], at + 1
         return value, min(at, len(data))
 
@@ -64,5 +74,5 @@ class Oracle:
                 return value, at + 1
             at += 2 if byte in (quote, self.dialect.escape) else 1
             value += data[at - 1 : at]
-        self.unclosed = start
+        self.broken = start
         return value, at

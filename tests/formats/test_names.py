@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kumoai.connector.utils import _sanitize_columns  # starts a thread for good, so before any test does
 
 from kumo_async.errors import ConfigurationError
-from kumo_async.formats.names import MAX_TABLE_NAME, case_twins, check_table_name, clean_names
+from kumo_async.formats.names import MAX_TABLE_NAME, check_table_name, clean_names, number_case_twins
 
 # Few letters, so that names repeat, meet each other's suffixes and become empty.
 names = st.lists(
@@ -66,9 +66,29 @@ def test_twenty_thousand_columns_take_no_time(many: list[str]) -> None:
     assert time.process_time() - start < 1
 
 
-def test_case_twins_are_grouped_and_equal_names_are_not_twins() -> None:
-    assert case_twins(["id", "name", "ID", "Name", "iD", "x", "x"]) == [("id", "ID", "iD"), ("name", "Name")]
-    assert case_twins(["a", "b", "a"]) == []
+@given(names)
+def test_numbered_names_differ_whatever_their_case(given_names: list[str]) -> None:
+    cleaned = clean_names(given_names)
+    numbered = number_case_twins(cleaned)
+
+    assert len({name.lower() for name in numbered}) == len(numbered) == len(cleaned)
+    assert all(map(_is_legal, numbered))
+    assert number_case_twins(numbered) == numbered
+    first_of_its_kind = {name.lower(): name for name in reversed(cleaned)}
+    assert all(name in numbered for name in first_of_its_kind.values())
+
+
+@pytest.mark.parametrize(
+    ("cleaned", "numbered"),
+    [
+        (["id", "name", "ID", "Name", "iD"], ["id", "name", "ID_1", "Name_1", "iD_2"]),
+        (["a", "A", "a_1"], ["a", "A_2", "a_1"]),
+        (["a", "A_1", "A"], ["a", "A_1", "A_2"]),
+        (["a", "b"], ["a", "b"]),
+    ],
+)
+def test_names_that_differ_by_case_only_are_numbered(cleaned: list[str], numbered: list[str]) -> None:
+    assert number_case_twins(cleaned) == numbered
 
 
 @pytest.mark.parametrize("name", ["users", "a", "_x", "0", "users-2024.v2", "parquet", "a..b", "x" * MAX_TABLE_NAME])

@@ -34,8 +34,9 @@ from parquet_files import (
 )
 
 from kumo_async.formats import parquet_columns
-from kumo_async.formats.arrow_schema import renamed_value
+from kumo_async.formats.key_values import Changes
 from kumo_async.formats.names import clean_names
+from kumo_async.formats.pandas_metadata import rewritten_pandas
 from kumo_async.formats.parquet import partition_footer, verify_footer, whole_footer
 
 relaxed = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
@@ -217,7 +218,8 @@ def test_an_arrow_schema_of_other_columns_is_dropped_by_a_rename() -> None:
 def test_pandas_metadata_is_renamed_by_position() -> None:
     columns = [{"name": "a b", "field_name": "a b"}, {"name": None, "field_name": "_i"}, {"name": "a b"}, {"name": "z"}]
     document = {"columns": columns, "index_columns": ["_i", {"kind": "range"}], "creator": {"library": "pyarrow"}}
-    renamed = renamed_value(b"pandas", json.dumps(document).encode(), ["a b", "a b", "_i"], ["a_b", "a_b_1", "i"])
+    changes = Changes(["a b", "a b", "_i"], ["a_b", "a_b_1", "i"])
+    renamed = rewritten_pandas(json.dumps(document).encode(), changes)
     new = [{"name": "a_b", "field_name": "a_b"}, {"name": None, "field_name": "i"}, {"name": "a_b_1"}, {"name": "z"}]
     assert json.loads(renamed or b"") == document | {"columns": new, "index_columns": ["i", {"kind": "range"}]}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
@@ -42,7 +44,6 @@ def samples(draw: st.DrawFn) -> tuple[CsvDialect, bytes]:
 def first_fault(dialect: CsvDialect, data: bytes, columns: int) -> tuple[int, int] | None:
     """Record number and offset of the first fault, found one record after the other."""
     found = Oracle(dialect).read(data)
-    assume(found.unclosed is None)
     number = start = 0
     for end, blank in zip(found.ends, found.blank, strict=True):
         if not blank:
@@ -53,26 +54,39 @@ def first_fault(dialect: CsvDialect, data: bytes, columns: int) -> tuple[int, in
                 return number + 1, start
             number += 1
         start = end
-    return None
+    if found.broken is None:
+        return None
+    bad = bad_byte(data[start : found.text], ended=False)
+    return number + 1, found.broken if bad is None else start + bad
 
 
-def bad_byte(record: bytes) -> int | None:
+def bad_byte(record: bytes, *, ended: bool = True) -> int | None:
     found = [record.find(0)] if 0 in record else []
     try:
-        record.decode()
+        codecs.getincrementaldecoder("utf-8")().decode(record, ended)
     except UnicodeDecodeError as error:
         found.append(error.start)
     return min(found, default=None)
 
 
 def check(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int) -> tuple[int, int] | None:
-    scanner, checker = RecordScanner(dialect, offset, count_fields=True), RecordChecker(columns, offset)
+    error = fault(dialect, blocks, columns, offset)
+    return None if error is None else (error.record, error.offset)
+
+
+def fault(dialect: CsvDialect, blocks: list[bytes], columns: int, offset: int = 0) -> CheckError | None:
+    data = b"".join(blocks)
+    scanner = RecordScanner(dialect, offset, count_fields=True)
+    checker = RecordChecker(dialect, columns, offset, ahead=lambda at: data[at - offset :])
     try:
-        for block in blocks:
-            checker.check(block, scanner.feed(block))
-        checker.check(b"", scanner.finish(), final=True)
+        for block in (*filter(None, blocks), b""):
+            try:
+                ends = scanner.feed(block) if block else scanner.finish()
+            except RecordError as error:
+                checker.refuse(block, error)
+            checker.check(block, ends, final=not block)
     except CheckError as error:
-        return error.record, error.offset
+        return error
     return None
 
 
@@ -133,7 +147,11 @@ def test_one_fault_among_rows_that_are_all_alike(draw: st.DataObject, columns: i
 @given(st.lists(st.sampled_from([b",", b"\n", b"xy", b"z" * 70, b'","']), max_size=150).map(b"".join), st.data())
 def test_whether_rows_are_regular_agrees_with_their_counts(data: bytes, draw: st.DataObject) -> None:
     scanner, border = RecordScanner(CsvDialect(), count_fields=True), draw.draw(st.integers(0, len(data)))
-    for ends in (scanner.feed(data[:border]), scanner.feed(data[border:])):
+    found = []
+    with contextlib.suppress(RecordError):
+        found += [scanner.feed(data[:border])]
+        found += [scanner.feed(data[border:])]
+    for ends in found:
         assert ends.fields is not None
         counts = (ends.fields if ends.blank is None else ends.fields[~ends.blank]).tolist()
         for columns in {1, 2, 3, *counts}:
@@ -147,9 +165,13 @@ def test_fields_are_counted_as_the_oracle_counts_them(sample: tuple[CsvDialect, 
     scanner = RecordScanner(dialect, count_fields=True)
     edges = [0, *sorted(border % (len(data) + 1) for border in borders), len(data)]
     counts: list[int] = []
-    found = [scanner.feed(data[start:end]) for start, end in pairwise(edges)]
-    with contextlib.suppress(RecordError):
-        found.append(scanner.finish())
+    found = []
+    try:
+        for start, end in pairwise(edges):
+            found.append(scanner.feed(data[start:end]))
+        found += [scanner.finish()]
+    except RecordError as error:
+        found += [error.ends]
     for ends in found:
         assert ends.fields is not None
         assert ends.fields.size == ends.offsets.size
@@ -183,7 +205,7 @@ def test_faults_are_told_in_words_without_the_data() -> None:
         (b"1,secret\0\n", "record 1 holds a NUL at byte 8"),
         (b"1,2\n3,\xe4\n", "record 2 is not UTF-8 at byte 6"),
     ):
-        scanner, checker = RecordScanner(CsvDialect(), count_fields=True), RecordChecker(2)
+        scanner, checker = RecordScanner(CsvDialect(), count_fields=True), RecordChecker(CsvDialect(), 2)
         with pytest.raises(CheckError) as caught:
             checker.check(data, scanner.feed(data))
         assert str(caught.value) == words
@@ -197,23 +219,87 @@ def test_faults_are_told_in_words_without_the_data() -> None:
     st.lists(st.integers(0, 60), max_size=8),
 )
 @example(b'5,"\\"\r7\n', [6, 7])
-def test_an_escape_is_named_where_a_backslash_stands_before_a_quote(data: bytes, borders: list[int]) -> None:
-    assume(Oracle(CsvDialect()).read(data).unclosed is None)
-    found = Oracle(CsvDialect()).read(data)
-    rows = zip([0, *found.ends], found.ends, found.blank, strict=False)
-    records = [data[start:end] for start, end, blank in rows if not blank]
-    at = next((n for n, fields in enumerate(found.fields) if len(fields) != 2), None)
-    assume(at is not None)
+@example(b"1,2\\\n3\n", [4, 5])
+def test_an_escape_is_named_where_the_record_is_right_with_it(data: bytes, borders: list[int]) -> None:
     edges = [0, *sorted(min(border, len(data)) for border in borders), len(data)]
-    blocks = [data[start:end] for start, end in pairwise(edges)]
-    assert at is not None
-    with pytest.raises(CheckError) as error:
-        check_all(RecordScanner(CsvDialect(), count_fields=True), RecordChecker(2, quote=b'"'), blocks)
-    assert error.value.record == at + 1
-    assert ("escape='\\\\'" in error.value.remedy) == (b'\\"' in records[at])
+    error = fault(CsvDialect(), [data[start:end] for start, end in pairwise(edges)], 2)
+    if error is None or "instead of 2" not in str(error):
+        return
+    found = Oracle(CsvDialect()).read(data)
+    length = next(end for end in found.ends if end > error.offset) - error.offset
+    fields = Oracle(CsvDialect()).read(data[error.offset :]).fields[0]
+    continued = len(fields) == 1 and re.search(rb"(?<!\\)(\\\\)*\\[\r\n]\Z", data[: error.offset])
+    right = is_right(CsvDialect(escape=b"\\"), data[error.offset :], length)
+    named = bool(continued) or (b"\\" in data[error.offset :][:length] and right)
+    assert ("escape='\\\\'" in error.remedy) == named
 
 
-def check_all(scanner: RecordScanner, checker: RecordChecker, blocks: list[bytes]) -> None:
-    for block in blocks:
-        checker.check(block, scanner.feed(block))
-    checker.check(b"", scanner.finish(), final=True)
+def is_right(dialect: CsvDialect, data: bytes, length: int) -> bool:
+    """Whether all records that begin within so many bytes have two fields."""
+    found, rows = Oracle(dialect).read(data), 0
+    for start, end, blank in zip([0, *found.ends], found.ends, found.blank, strict=False):
+        if not blank and start < length:
+            if len(found.fields[rows]) != 2:
+                return False
+            rows += 1
+        if end >= length:
+            return rows > 0
+    return False
+
+
+#: What is wrong with records of two fields, what is said to be done about it, and what is not.
+REMEDIES = [
+    pytest.param(b"1,'Smith, J'\n", 'quote="\'"', "''", id="apostrophes"),
+    pytest.param(b"1,'tis, they said\n", "Mend the record", "quote=", id="an apostrophe"),
+    pytest.param(b'1, "Smith, J"\n', "skip_initial_space=True", "quote=", id="a space before the quote"),
+    pytest.param(b"1,a\\,b\n", "escape='\\\\'", "quote=", id="an escaped delimiter"),
+    pytest.param(b"1,C:\\x,b\n", "Mend the record", "escape=", id="backslashes that escape nothing"),
+    pytest.param(b"1,a\\\nb\n", "escape='\\\\'", "title", id="an escaped line end"),
+    pytest.param(b"1\\\n5,b\n", "escape='\\\\'", "title", id="an escaped line end in the first field"),
+    pytest.param(b"(20 rows)\n", "title, a total or a remark", "escape=", id="a footer"),
+    pytest.param(b'"a\n2,b\n3,c"\n', "Remove the line", "quote=''", id="too few fields in quotes"),
+    pytest.param(b'1,"a\n2,b",c\n', "Mend the record", "quote=''", id="lines of other lengths in quotes"),
+    pytest.param(b'1,"he said \\"hi\nthere\\", and left"\n', "escape='\\\\'", "quote=''", id="escaped quotes"),
+    pytest.param(b'1,"99 Problems" by X\n', "quote=''", "escape=", id="quotes as plain text"),
+    pytest.param(b'1,"Foo\n2,x\n3,"Bar\n', "quote=''", "escape=", id="quotes as plain text, some lines apart"),
+    pytest.param(b'"1","LAND " CO."\n', "Double each quote", "quote=''", id="a quote within a quoted record"),
+    pytest.param(b'1,"a" \n', "Remove the blanks", "quote=", id="a space after the quote"),
+    pytest.param(b'"a"  ,1\n', "Remove the blanks", "Double", id="spaces after the quote"),
+    pytest.param(b'1,"a b\n2,c\n', "quote=''", "escape=", id="a quote that is not closed"),
+    pytest.param(b'"1","a b\n2,c\n', "double it", "quote=''", id="one in a quoted record"),
+]
+
+
+@pytest.mark.parametrize(("record", "remedy", "other"), REMEDIES)
+def test_the_right_remedy_is_named_wherever_blocks_are_split(record: bytes, remedy: str, other: str) -> None:
+    before, after = b"7,8\n" * 20, b"" if "not closed" in remedy or record.endswith(b"2,c\n") else b"7,8\n" * 20
+    data = before + record + after
+    for border in range(len(before) - 2, len(before) + len(record) + 2):
+        error = fault(CsvDialect(), [data[:border], data[border:]], 2)
+        assert error is not None
+        assert error.record in (21, 22)
+        assert remedy in error.remedy
+        assert other not in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("record", "remedy"),
+    [
+        (b'"C:\\",1\n', "escape=''"),
+        (b"C:\\,1\n", "escape=''"),
+        (b'"a"\\,1\n', "Double each quote"),
+        (b"1,2,3\n", "Mend the record"),
+    ],
+)
+def test_a_given_escape_may_be_none(record: bytes, remedy: str) -> None:
+    error = fault(CsvDialect(escape=b"\\"), [b"7,8\n" + record + b"7,8\n" * 9], 2)
+    assert error is not None
+    assert error.record == 2
+    assert remedy in error.remedy
+
+
+def test_what_is_tried_is_bounded() -> None:
+    for record in (b'1,"' + b"x" * 10**6 + b'"y\n', b"1,'" + b"x, " * 10**6 + b"'\n", b'1, "' + b"x\n" * 10**6):
+        error = fault(CsvDialect(), [b"7,8\n" + record + b"7,8\n"], 2)
+        assert error is not None
+        assert error.record in (2, 3)

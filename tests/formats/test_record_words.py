@@ -48,6 +48,9 @@ def test_bits_move_by_one_position(one: int, first: bool) -> None:
 def test_where_bits_are_set(one: int) -> None:
     assert record_words.positions(packed(one)).tolist() == bits(one)
     assert record_words.last_position(packed(one)) == one.bit_length() - 1
+    assert record_words.first_position(packed(one)) == (one & -one).bit_length() - 1
+    counts = [record_words.count_before(packed(one), position) for position in range(SIZE)]
+    assert counts == [(one & ((1 << position) - 1)).bit_count() for position in range(SIZE)]
     assert [position for position in range(SIZE) if record_words.has(packed(one), position)] == bits(one)
 
 

@@ -24,6 +24,15 @@ def test_the_endpoint_is_the_keys_workspace_over_https() -> None:
     assert resolve(None, "acme:secret").endpoint == "https://acme.kumoai.cloud/api"
 
 
+@pytest.mark.parametrize("url", [" https://acme.kumoai.cloud/api", "https://acme.kumoai.cloud/api/\n", "local:/x \r\n"])
+def test_blanks_and_line_breaks_around_the_endpoint_do_not_matter(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve(url, "acme:secret").endpoint == url.strip().rstrip("/")
+    monkeypatch.setenv("KUMO_API_ENDPOINT", url)
+    assert resolve(None, "acme:secret").endpoint == url.strip().rstrip("/")
+    monkeypatch.setenv("KUMO_API_ENDPOINT", " \n")
+    assert resolve(None, "acme:secret").endpoint == "https://acme.kumoai.cloud/api"
+
+
 def test_without_credentials_the_error_names_all_ways_to_give_them() -> None:
     with pytest.raises(ConfigurationError) as caught:
         kumo_async.init()

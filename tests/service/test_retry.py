@@ -6,7 +6,6 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
-import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,16 +144,21 @@ async def test_control_calls_are_made_again(plane: LocalDataPlane, client: kumo_
     assert len([each for each in plane.calls if each.call == call]) == 4
 
 
-async def test_our_retries_are_told_by_our_own_log_alone(
-    plane: LocalDataPlane, client: kumo_async.KumoClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    plane.inject(Fault(call="list", answer=Status(500)))
-    await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
-    assert "stamina" not in {record.name for record in caplog.records}
-    # Those of others who use it are logged as ever.
-    async for attempt in stamina.retry_context(on=OSError, attempts=2, wait_initial=0.0, wait_jitter=0.0):
-        with attempt:
-            if attempt.num == 1:
-                raise OSError
-    assert [record.name for record in caplog.records].count("stamina") == 1
+async def test_the_first_failure_is_logged_at_once_and_then_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    clock = Clock()
+    budget = RetryBudget(clock=clock)
+    await outcome(budget, BROKEN, BROKEN, BROKEN)
+    await outcome(budget, BROKEN)
+    words = "A request failed and is made again, up to 9 times: 500"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [("kumo_async.retries", words)]
+    clock.now += 60
+    await outcome(budget, BROKEN)
+    assert len(caplog.records) == 2
+
+
+async def test_what_is_not_made_again_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    await outcome(RetryBudget(), BROKEN, attempts=1)
+    await outcome(RetryBudget(), Seen(status=400))
+    assert caplog.records == []

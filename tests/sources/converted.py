@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -50,13 +50,39 @@ def _is_int(text: str) -> bool:
 
 
 def _is_double(text: str) -> bool:
-    if re.fullmatch(r"-?(nan|inf|infinity)", text.lower()):
+    if text.removeprefix("-") in ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity", "INFINITY"):
         return True
-    if not re.fullmatch(r"-?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?", text) or not re.match(r"-?\.?[0-9]", text):
+    plain, letter, exponent = re.fullmatch(r"([^eE]*)([eE]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not re.fullmatch(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)", plain):
+        return False
+    if letter and not _is_scientific(plain, letter, exponent):
         return False
     if re.fullmatch(r"-?[0-9]+", text) and not -(2**63) <= int(text) < 2**63:
         return False
-    return Decimal(text) in (Decimal(float(text)), Decimal(repr(float(text))))
+    return _is_printed(text, Decimal(plain))
+
+
+def _is_scientific(plain: str, letter: str, exponent: str) -> bool:
+    if not re.fullmatch(r"[-+]?[0-9]{1,3}", exponent) or not re.fullmatch(r"-?[0-9]([.].*)?", plain):
+        return False
+    if Decimal(plain) == 0 and int(exponent) != 0:
+        return False
+    if Decimal(plain) != 0 and plain.removeprefix("-")[0] == "0":
+        return False
+    if exponent[0] in "+-":  # C and JavaScript
+        return True
+    # Rust, and Java, which has no E without digits after a point.
+    java = letter == "E" and re.search(r"[.][0-9]", plain)
+    return exponent == str(int(exponent)) and (letter == "e" or bool(java))
+
+
+def _is_printed(text: str, mantissa: Decimal) -> bool:
+    value, number = float(text), Decimal(text)
+    digits = len("".join(map(str, mantissa.as_tuple().digits)).strip("0"))
+    if not digits or value in (0, float("inf"), -float("inf")):
+        return not digits
+    rounded = Context(prec=digits, Emin=-2000, Emax=2000).create_decimal(Decimal(value))
+    return number in (rounded, Decimal(repr(value)))
 
 
 def _is_date(text: str) -> bool:

@@ -17,7 +17,7 @@ from csv_partitions import spool_files
 
 import kumo_async
 from kumo_async import ConfigurationError, CsvOptions, SourceError, UploadOptions
-from kumo_async.formats.csv_types import possible_types
+from kumo_async.formats.csv_types import common_types
 from kumo_async.local import LocalDataPlane
 from kumo_async.sources import convert_types
 
@@ -193,6 +193,10 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         UploadOptions(csv=CsvOptions(types={"a": "string"}))
     with pytest.raises(ConfigurationError, match=r"need UploadOptions\(convert"):
         UploadOptions(csv=CsvOptions(null_values=["NA"]))
+    with pytest.raises(ConfigurationError, match=r"need UploadOptions\(convert"):
+        UploadOptions(csv=CsvOptions(quoted_nulls=True))
+    with pytest.raises(ConfigurationError, match="quoted_nulls must be"):
+        CsvOptions(quoted_nulls="yes")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="must be a dict"):
         CsvOptions(types=["string"])  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="must be a list of texts"):
@@ -206,8 +210,11 @@ async def test_what_converts_and_what_does_not(
         await parquet.upload_async("t", table)
     with pytest.raises(ConfigurationError, match="is for a parquet connector"):
         await csv.upload_async("t", table, options=convert())
-    with pytest.raises(SourceError, match="takes files that end with"):
-        await parquet.upload_async("t", tmp_path / "a.txt", options=convert())
+    text = tmp_path / "a.txt"
+    text.write_bytes(table.read_bytes())
+    with pytest.raises(SourceError, match="it is text, such as CSV"):
+        await parquet.upload_async("t", text)
+    assert (await parquet.upload_async("t", text, options=convert())).rows
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
     assert (await parquet.upload_async("t", tmp_path / "a.parquet", options=convert())).column_types == {}
 
@@ -262,12 +269,12 @@ async def test_the_first_pass_can_be_cancelled(
     looked_at = []
     with anyio.CancelScope() as scope:
 
-        def cancel(values: Any, texts: Any) -> frozenset[Any]:
-            looked_at.append(len(values))
+        def cancel(columns: Any, among: Any) -> Any:
+            looked_at.append(len(columns[0]))
             loop.call_soon_threadsafe(scope.cancel)
-            return possible_types(values, texts)
+            return common_types(columns, among)
 
-        monkeypatch.setattr(convert_types, "possible_types", cancel)
+        monkeypatch.setattr(convert_types, "common_types", cancel)
         await parquet.upload_async("t", table, options=convert(spool_dir=tmp_path))
     assert scope.cancelled_caught
     assert 0 < sum(looked_at) < ROWS

@@ -220,8 +220,8 @@ def test_a_bomb_is_refused_at_its_real_size() -> None:
         ("a.csv.gz", gzip.compress(gzip.compress(b"id,x\n1,2\n")), "it is a gzip file"),
         ("a.csv", gzip.compress(b"id,x\n1,2\n"), "it is a gzip file"),
         ("a.csv.bz2", bz2.compress(b"id,x\n1,2\n3\n"), "record 2"),
-        ("a.csv.lz4", b"", r"csv connector takes files that end with .csv or .csv.gz"),
-        ("a.gz", gzip.compress(b"id,x\n1,2\n"), r"\.csv\.gz"),
+        ("a.csv.lz4", b"\x04\x22\x4d\x18" + bytes(40), "it is an LZ4 file"),
+        ("a.gz", gzip.compress(b"PAR1" + bytes(40)), "a Parquet file"),
     ],
     ids=map(str, range(12)),  # gzip writes the time into its data
 )

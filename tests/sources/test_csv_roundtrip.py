@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kumo_async import CsvOptions, UploadOptions
-from kumo_async.formats.csv_detect import detect
 from kumo_async.formats.csv_dialect import CsvDialect, find_first_record
+from kumo_async.formats.csv_sniff import sniff
 
 NAMES = ["id", "last, first", 'a "b"', "x\ny", "plain", "ü"]
 
@@ -127,7 +127,7 @@ def test_the_spectrum_is_there_with_its_line_ends() -> None:
 def check_detected(path: Path, size: int | None) -> None:
     """Check a file whose dialect is detected; what Python reads with that dialect is the rows to be found."""
     data = path.read_bytes()
-    dialect = detect(data[: 1024**2], complete=len(data) <= 1024**2).dialect
+    dialect = sniff(data[: 1024**2], complete=len(data) <= 1024**2).dialect
     reader: dict[str, Any] = {"delimiter": dialect.delimiter.decode(), "quotechar": (dialect.quote or b'"').decode()}
     contents = [content for _, content in cut(path, size, validate="full")]
     assert [row for content in contents for row in parsed(content, **reader)[1:]] == parsed(data, **reader)[1:]

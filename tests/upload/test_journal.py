@@ -30,8 +30,8 @@ from kumo_async.upload.journal import (
     Undone,
 )
 from kumo_async.upload.journal_files import LockedFile, claim, interrupted, journal_folder, lock, survey
+from kumo_async.upload.journal_head import head_of
 from kumo_async.upload.journal_lines import FORMAT, decode, encode
-from kumo_async.upload.journaling import head_of
 from kumo_async.upload.transfer import Receipt
 
 HEAD = Head(
@@ -147,6 +147,15 @@ def test_a_bit_that_flips_never_makes_another_state(at: int, bit: int) -> None:
     # Damage at the end cannot be told from a line that was not written whole.
     assert length == len(b"".join(LINES[:-1]))
     assert state == replayed(len(HISTORY) - 1)
+
+
+@pytest.mark.parametrize("count", range(1, len(LINES)))
+def test_two_lines_that_became_one_are_not_taken_for_one_that_was_not_written_whole(count: int) -> None:
+    """A journal that lacked both would say less than was done."""
+    data = bytearray(b"".join(LINES[: count + 1]))
+    data[len(b"".join(LINES[:count])) - 1] ^= 1
+    with pytest.raises(JournalError):
+        decode(bytes(data))
 
 
 @given(st.binary() | st.lists(st.sampled_from(LINES)).map(b"".join))

@@ -9,8 +9,9 @@
     progress   a live view of an upload's events
     output     what is printed, safely
     wording    messages of the library name options in place of arguments
-    interrupts Ctrl-C: what it leaves behind, and that the second one ends the process
-    border     errors and broken pipes become messages and exit codes
+    interrupts Ctrl-C and SIGTERM: what they leave, and that the second one ends the process
+    border     errors and broken pipes become messages, JSON and exit codes
+    exit_codes what a script can tell from the exit code
 
 Only what `--help` needs is imported here; pyarrow, pandas and aiohttp are loaded by the commands that use them.
 """

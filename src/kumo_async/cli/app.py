@@ -30,7 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Credentials come from KUMO_API_KEY and KUMO_API_ENDPOINT, a proxy from HTTPS_PROXY and NO_PROXY. "
-    "Without an account: kumo-async demo",
+    "Without an account: kumo-async demo. Exit codes: 0 done; 1 anything not named here, such as no such table; "
+    "2 wrong usage; 3 the file cannot be uploaded; 4 the key is not accepted; 5 the service failed; 6 an upload or "
+    "recovery is unfinished; 130 Ctrl-C; 143 SIGTERM.",
 )
 
 

@@ -20,7 +20,7 @@ from ..events import Observer
 from ..loop import uvloop_if_there
 from ..options import UploadOptions
 from ..report import UploadReport
-from .border import FAILED
+from .exit_codes import ExitCode
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def demo(
         print_json({"ok": ok, "tables": [result.to_dict() for result in results]})
     page.end(ok=ok, kept=None if keep is None else _local_url(keep))
     if not ok:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @contextmanager

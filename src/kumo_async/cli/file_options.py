@@ -13,12 +13,18 @@ from ..options import CsvOptions
 
 __all__ = [
     "ColumnNames",
+    "Comment",
     "Delimiter",
     "Encoding",
     "Escape",
     "NoHeader",
     "OnUnsupported",
     "Quote",
+    "QuotedNulls",
+    "ShortRecords",
+    "ShortRows",
+    "SkipInitialSpace",
+    "SkipRows",
     "Unsupported",
     "Validate",
     "Validation",
@@ -41,6 +47,13 @@ class Unsupported(StrEnum):
     error = "error"
 
 
+class ShortRecords(StrEnum):
+    """What is done with records that have too few fields; see `CsvOptions.short_rows`."""
+
+    error = "error"
+    fill = "fill"
+
+
 Validate = Annotated[
     Validation,
     typer.Option(help="What is checked before the table is visible: what is read anyway, or every record and page."),
@@ -55,19 +68,32 @@ Delimiter = Annotated[
 ]
 Quote = Annotated[
     str | None,
-    typer.Option(metavar="CHAR", help="CSV: what stands around fields; empty for nothing. Default: detected."),
+    typer.Option(metavar="CHAR", help='CSV: what stands around fields; empty for nothing. Default: ".'),
 ]
 Escape = Annotated[
     str | None,
-    typer.Option(metavar="CHAR", help="CSV: what makes the next one literal; empty for nothing. Default: detected."),
+    typer.Option(metavar="CHAR", help="CSV: what makes the next one literal, such as \\. Default: nothing."),
+]
+SkipInitialSpace = Annotated[
+    bool, typer.Option("--skip-initial-space", help="CSV: spaces at the beginning of fields are no part of them.")
+]
+SkipRows = Annotated[int, typer.Option(metavar="N", help="CSV: lines before the header that are no part of the table.")]
+Comment = Annotated[str | None, typer.Option(metavar="CHAR", help="CSV: what lines begin with that are comments.")]
+ShortRows = Annotated[
+    ShortRecords, typer.Option(help="CSV: refuse records with too few fields, or fill them with empty ones.")
 ]
 Encoding = Annotated[
     str | None, typer.Option(metavar="NAME", help="CSV: such as utf-16 or cp1252; converted to UTF-8. Default: utf-8.")
 ]
-NoHeader = Annotated[bool, typer.Option("--no-header", help="CSV: the first record is data. Needs --column-names.")]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="CSV: the first record is data. Names: --column-names, or column_1, ...")
+]
 ColumnNames = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="CSV: the columns' names, separated by commas, in place of the header's."),
+]
+QuotedNulls = Annotated[
+    bool, typer.Option("--quoted-nulls", help="CSV, with --as parquet: an empty field in quotes is null, too.")
 ]
 
 
@@ -77,8 +103,13 @@ def csv_options(
     escape: str | None,
     encoding: str | None,
     *,
+    skip_initial_space: bool = False,
+    skip_rows: int = 0,
+    comment: str | None = None,
+    short_rows: ShortRecords = ShortRecords.error,
     no_header: bool,
     column_names: str | None,
+    quoted_nulls: bool = False,
 ) -> CsvOptions:
     r"""Return what the command line says of a CSV file.
 
@@ -94,9 +125,14 @@ def csv_options(
         delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
         quote=quote,
         escape=escape,
+        skip_initial_space=skip_initial_space,
+        skip_rows=skip_rows,
+        comment=comment,
         encoding=encoding,
         header=not no_header,
         column_names=None if column_names is None else next(csv.reader([column_names]), []),
+        short_rows=short_rows.value,
+        quoted_nulls=quoted_nulls,
     )
 
 
@@ -108,8 +144,9 @@ def check_for_type(file_type: str, options: CsvOptions, unsupported: Unsupported
     """
     if file_type == "parquet" and options != CsvOptions():
         raise ConfigurationError(
-            "--delimiter, --quote, --escape, --encoding, --no-header and --column-names are for CSV files, and this is "
-            "a Parquet file. Leave them out."
+            "--delimiter, --quote, --escape, --skip-initial-space, --skip-rows, --comment, --encoding, --no-header, "
+            "--column-names, --short-rows and --quoted-nulls are for CSV files, and this is a Parquet file. Leave them "
+            "out."
         )
     if file_type == "csv" and unsupported is not Unsupported.cast:
         raise ConfigurationError("--on-unsupported is for Parquet files, and this is a CSV file. Leave it out.")

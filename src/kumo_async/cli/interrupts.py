@@ -1,4 +1,7 @@
-"""What Ctrl-C does while a command waits for the library: what is said, and that the second one always ends it."""
+"""What Ctrl-C and SIGTERM do while a command waits: what is printed, and that the second one always ends the process.
+
+SIGTERM is what Kubernetes, Airflow, `timeout` and systemd send to end a process; it is handled as Ctrl-C is.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ from ..events import (
     RetryScheduled,
     UploadFailed,
 )
+from .exit_codes import ExitCode
 from .output import stderr_console
 
-__all__ = ["INTERRUPTED", "UploadWatch", "interruptible"]
+__all__ = ["Interruption", "UploadWatch", "code_of", "interruptible"]
 
-#: The exit code by which shells know a command that Ctrl-C has ended: 128 + SIGINT.
-INTERRUPTED = 130
+_SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 _STDERR = 2
 
@@ -35,45 +38,68 @@ _COMMITTING = (
 )
 
 
+class Interruption(KeyboardInterrupt):
+    """A signal that asks the process to end.
+
+    Attributes:
+        number: The signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def code_of(interruption: KeyboardInterrupt) -> ExitCode:
+    """Return the exit code by which shells know a command that a signal has ended: 128 + the signal's number.
+
+    Example:
+        >>> code_of(Interruption(15))
+        <ExitCode.TERMINATED: 143>
+    """
+    number = interruption.number if isinstance(interruption, Interruption) else signal.SIGINT
+    return ExitCode(128 + number)
+
+
 @contextmanager
 def interruptible(words: Callable[[], str | None]) -> Iterator[None]:
-    """Let the first Ctrl-C raise KeyboardInterrupt in the block, and the second one end the process at once.
+    """Let the first Ctrl-C or SIGTERM raise `Interruption` in the block, and the second one end the process at once.
 
     The library answers the first by cancelling, but waits for a commit that has begun. A process that leaves meanwhile
-    is no worse off than one that is killed, for which the journals are made.
+    is no worse off than one that is killed, for which the journals are made. A signal that is ignored, as in the
+    background of a script, or that another handler waits for, is left alone.
 
     Args:
-        words: Returns what to say at the first one, if anything.
+        words: Returns what to print at the first one, if anything.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        # Ignored, as in the background of a script, or in the hands of whoever runs us.
-        yield
-        return
     pressed = False
 
-    def press(*_: Any) -> None:
+    def press(number: int, _: Any) -> None:
         nonlocal pressed
         if pressed:
-            _leave()
+            _leave(128 + number)
         pressed = True
         _say(words())
-        raise KeyboardInterrupt
+        raise Interruption(number)
 
-    signal.signal(signal.SIGINT, press)
+    ours = {number: default for number, default in _SIGNALS.items() if signal.getsignal(number) is default}
+    for number in ours:
+        signal.signal(number, press)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, default in ours.items():
+            signal.signal(number, default)
 
 
-def _leave() -> NoReturn:
+def _leave(code: int) -> NoReturn:
     # An exit would wait for the event loop's thread. Nothing of ours is buffered: what is printed is flushed at once.
     with suppress(OSError):
         # The live view had hidden it. What it puts in place of sys.stderr says of itself that it is no terminal in
         # older versions of rich, among them the oldest that we allow.
         if os.isatty(_STDERR):
             stderr_console().show_cursor()
-    os._exit(INTERRUPTED)
+    os._exit(code)
 
 
 def _say(words: str | None) -> None:
@@ -84,7 +110,7 @@ def _say(words: str | None) -> None:
 
 
 class UploadWatch:
-    """An observer that can tell, when Ctrl-C comes, what became of the upload.
+    """An observer that can tell, when a signal ends the command, what became of the upload.
 
     Args:
         table: The table's name.
@@ -120,7 +146,7 @@ class UploadWatch:
 
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:
-        """Run the upload in this block; Ctrl-C ends it with a line on stderr and exit code 130.
+        """Run the upload in this block; Ctrl-C and SIGTERM end it with a line on stderr and exit code 130 or 143.
 
         Raises:
             KumoError: If the upload was interrupted in its commit, which then failed; says what is there now.
@@ -128,11 +154,11 @@ class UploadWatch:
         with interruptible(self._at_once):
             try:
                 yield
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interruption:
                 if self._failure is not None:
                     raise self._failure from None
                 _say(self._in_the_end())
-                raise typer.Exit(INTERRUPTED) from None
+                raise typer.Exit(code_of(interruption)) from None
 
     def _at_once(self) -> str | None:
         self._interrupted = True

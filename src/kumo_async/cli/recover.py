@@ -11,7 +11,7 @@ import typer
 from ..errors import ConfigurationError
 from ..recovery import recover_uploads, unfinished_uploads
 from ..report import UnfinishedUpload, format_bytes
-from .border import FAILED
+from .exit_codes import ExitCode
 from .interrupts import interruptible
 from .output import cell, escaped, new_table, print_json, printing, stdout_console
 from .tables import AsJson
@@ -41,8 +41,9 @@ def recover(
     """Finish uploads whose process died, or list those to resume.
 
     Uploads from this machine that died in their commit are finished. One that died earlier has changed nothing: the
-    same `kumo-async upload` resumes it. Exit code 1: some table could not be finished, and must be uploaded again or
-    recovered later.
+    same `kumo-async upload` resumes it: partitions that are stored are not sent again, and a table of one object, as of
+    a file up to 1000 MiB, that was not stored whole is sent from its beginning. Exit code 6: some table could not be
+    finished, and must be uploaded again or recovered later.
     """
     found = [each for each in unfinished_uploads() if name in (None, each.table)]
     if found and not only_list:
@@ -56,7 +57,7 @@ def recover(
             typer.echo(f"Uploads to other services: {len(others)}. --list shows them, --url reaches them.", err=True)
     _print(found, as_json=as_json)
     if any(each.outcome in _NEEDS_THE_USER for each in found):
-        raise typer.Exit(FAILED)
+        raise typer.Exit(ExitCode.UNFINISHED)
 
 
 def _confirm(count: int, *, yes: bool) -> None:
@@ -79,10 +80,15 @@ def _print(found: Sequence[UnfinishedUpload], *, as_json: bool) -> None:
     for each in found:
         stored = f"{each.partitions} ({format_bytes(each.bytes)})"
         started = each.started.astimezone().strftime("%Y-%m-%d %H:%M")
-        resumable = each.state == "sending" and each.problem is None
-        outcome = each.outcome or ("same upload resumes it" if resumable else "")
+        outcome = each.outcome or _next_step(each)
         table.add_row(*map(cell, (each.table, each.file_type, each.state, stored, started, each.path, outcome)))
     stdout_console().print(table)
     for each in found:
         if each.problem is not None:
             typer.echo(escaped(f"{each.table}: {as_typed(each.problem)}"), err=True)
+
+
+def _next_step(upload: UnfinishedUpload) -> str:
+    if upload.state != "sending" or upload.problem is not None:
+        return ""
+    return "same upload resumes it" if upload.partitions else "nothing stored: same upload starts again"

@@ -14,7 +14,7 @@ import typer
 from ..errors import ConfigurationError
 from ..loop import uvloop_if_there
 from ..service.credentials import ENDPOINT_VARIABLE, KEY_VARIABLE, resolve
-from .interrupts import INTERRUPTED
+from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from ..local import LocalDataPlane
@@ -75,7 +75,7 @@ def serve(
             f"Port {port} of {host} {reason}. Choose another with --port, or leave it out for a free one."
         ) from error
     if stopped_by == signal.SIGINT:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def _first_line(file: Path) -> str:

@@ -48,7 +48,7 @@ def ls(
     """List the uploaded tables. In a pipe: lines of name, tab, file type."""
     client = client_of(context)
     found = [
-        {"name": name, "type": kind.value}
+        {"name": name, "file_type": kind.value}
         for kind in _types(file_type)
         for name in sorted(FileUploadConnector(kind, client=client).table_names())
     ]
@@ -59,7 +59,7 @@ def ls(
             _print_names(found)
         else:
             for table in found:
-                typer.echo(f"{escaped(table['name'])}\t{table['type']}")
+                typer.echo(f"{escaped(table['name'])}\t{table['file_type']}")
 
 
 def show(context: typer.Context, name: Name, file_type: Type = None, as_json: AsJson = False) -> None:
@@ -146,5 +146,5 @@ def _print_names(found: list[dict[str, str]]) -> None:
         return
     table = new_table("table", "type")
     for each in found:
-        table.add_row(cell(each["name"]), each["type"])
+        table.add_row(cell(each["name"]), each["file_type"])
     stdout_console().print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import anyio
@@ -13,16 +14,22 @@ from ..errors import ConfigurationError
 from ..formats.names import check_table_name
 from ..options import UploadOptions
 from ..report import UploadPlan, UploadReport
-from ..sources import ENDINGS
+from ..sources import ENDINGS, file_type_of_path
 from ..sources.files import SourceFile, local_path
 from .file_options import (
     ColumnNames,
+    Comment,
     Delimiter,
     Encoding,
     Escape,
     NoHeader,
     OnUnsupported,
     Quote,
+    QuotedNulls,
+    ShortRecords,
+    ShortRows,
+    SkipInitialSpace,
+    SkipRows,
     Unsupported,
     Validate,
     Validation,
@@ -50,7 +57,7 @@ Name = Annotated[
 ]
 Type = Annotated[
     FileType | None,
-    typer.Option("--type", case_sensitive=False, help="Refuse a file whose name's ending says another type."),
+    typer.Option("--type", case_sensitive=False, help="What the file is. Default: as the ending of its name says."),
 ]
 UploadAs = Annotated[
     Converted | None,
@@ -59,6 +66,10 @@ UploadAs = Annotated[
 PartitionSize = Annotated[int, typer.Option(metavar="N", min=100, max=1000, help="Target size of a partition in MiB.")]
 NoAutoPartition = Annotated[
     bool, typer.Option("--no-auto-partition", help="Refuse a file over 1000 MiB instead of cutting it.")
+]
+NoVerifyParts = Annotated[
+    bool,
+    typer.Option("--no-verify-parts", help="Do not compare ETags with MD5s, for a storage whose ETags only look so."),
 ]
 NoResume = Annotated[
     bool, typer.Option("--no-resume", help="Send all again, also what an earlier upload that failed has stored.")
@@ -82,9 +93,15 @@ def upload(
     delimiter: Delimiter = None,
     quote: Quote = None,
     escape: Escape = None,
+    skip_initial_space: SkipInitialSpace = False,
+    skip_rows: SkipRows = 0,
+    comment: Comment = None,
     encoding: Encoding = None,
     no_header: NoHeader = False,
     column_names: ColumnNames = None,
+    short_rows: ShortRows = ShortRecords.error,
+    no_verify_parts: NoVerifyParts = False,
+    quoted_nulls: QuotedNulls = False,
     no_resume: NoResume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -92,18 +109,32 @@ def upload(
 ) -> None:
     """Upload a file as a table. A table of that name and type is replaced, whole or not at all.
 
-    The same command resumes an upload that failed or was killed.
+    The same command resumes an upload that failed or was killed: partitions that were stored whole are not sent again.
+    A file up to 1000 MiB is one object, and is sent again from its beginning unless all of it was stored.
     """
     from .progress import live_progress
 
     kind, table = _type_and_name(path, file_type, name)
-    csv = csv_options(delimiter, quote, escape, encoding, no_header=no_header, column_names=column_names)
+    csv = csv_options(
+        delimiter,
+        quote,
+        escape,
+        encoding,
+        skip_initial_space=skip_initial_space,
+        skip_rows=skip_rows,
+        comment=comment,
+        short_rows=short_rows,
+        no_header=no_header,
+        column_names=column_names,
+        quoted_nulls=quoted_nulls,
+    )
     check_for_type(kind, csv, on_unsupported)
     options = UploadOptions(
         validate=validate.value,
         on_unsupported=on_unsupported.value,
         csv=csv,
         convert="parquet" if upload_as else None,
+        verify_parts=not no_verify_parts,
         resume=not no_resume,
     )
     kind = FileType.parquet if upload_as else kind
@@ -141,30 +172,30 @@ async def _look_for(path: str) -> None:
         pass
 
 
-def _ending_of(path: str) -> tuple[FileType, str] | None:
-    name = local_path(path).name.lower()
-    known = [(FileType(kind), ending) for kind, endings in ENDINGS.items() for ending in endings]
-    return next((each for each in known if name.endswith(each[1])), None)
-
-
 def _type_of(path: str, wanted: FileType | None) -> FileType:
-    found = _ending_of(path)
+    found = file_type_of_path(path)
+    if found is None and wanted is not None:
+        return wanted
     if found is None:
         known = " or ".join(ending for endings in ENDINGS.values() for ending in endings)
-        raise ConfigurationError(f"{path!r} cannot be uploaded: its name must end with {known}.", path=path)
-    if wanted not in (None, found[0]):
-        convert = ", or use --as parquet to have it converted" if wanted is FileType.parquet else ""
         raise ConfigurationError(
-            f"{path!r} is not a {wanted} file by its name. Leave --type out to upload it as {found[0]}{convert}.",
+            f"The file type of {path!r} is not known, since its name does not end with {known}. Give --type csv or "
+            f"--type parquet.",
             path=path,
         )
-    return found[0]
+    if wanted not in (None, found):
+        convert = ", or use --as parquet to have it converted" if wanted is FileType.parquet else ""
+        raise ConfigurationError(
+            f"{path!r} is not a {wanted} file by its name. Leave --type out to upload it as {found}{convert}.",
+            path=path,
+        )
+    return FileType(found)
 
 
 def _name_of(path: str) -> str:
-    found = _ending_of(path)
     file = local_path(path).name
-    name = file if found is None else file[: -len(found[1])]
+    ending = next((ending for endings in ENDINGS.values() for ending in endings if file.lower().endswith(ending)), None)
+    name = PurePath(file).stem if ending is None else file[: -len(ending)]
     try:
         check_table_name(name)
     except ConfigurationError as error:
@@ -182,7 +213,8 @@ def _print_report(report: UploadReport, as_json: bool) -> None:
 
 
 def _typed(document: dict[str, Any]) -> dict[str, Any]:
-    return {**document, "warnings": [as_typed(warning) for warning in document["warnings"]]}
+    reasons = {name: as_typed(reason) for name, reason in document["type_reasons"].items()}
+    return {**document, "type_reasons": reasons, "warnings": [as_typed(warning) for warning in document["warnings"]]}
 
 
 def _print_plan(plan: UploadPlan, as_json: bool) -> None:

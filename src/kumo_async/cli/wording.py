@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
+from collections.abc import Callable
 
 __all__ = ["as_typed"]
 
+_VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\[[^\[\]]*\]|\.\.\.|\w+"""
+_ARGUMENT = re.compile(rf"(\w+)=({_VALUE})")
+_NAMED = "delimiter|quote|escape|comment|short_rows|skip_rows|skip_initial_space|header|column_names|encoding"
+
+
+def _typed(match: re.Match[str]) -> str:
+    """Return the options of the command line for arguments of `CsvOptions`."""
+    return " ".join(_option(name, value) for name, value in _ARGUMENT.findall(match.group().removeprefix("csv=")))
+
+
+def _option(name: str, value: str) -> str:
+    option = f"--{name.replace('_', '-')}"
+    if value in ("...", "[...]", "True"):
+        return option
+    if value == "False":
+        return f"--no-{name}"
+    given = ast.literal_eval(value) if value[0] in "'\"[" else value
+    text = ",".join(given) if isinstance(given, list) else "tab" if given == "\t" else str(given)
+    # shlex would make five quotes of one apostrophe.
+    typed = f'"{text}"' if text == "'" else shlex.quote(text)
+    return f"{option} {typed}"
+
+
 #: In this order, since the first are special cases of others. What has no option is marked as Python's.
-_RULES = [
+_RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"(?:options=)?UploadOptions\(convert='(\w+)'\)", r"--as \1"),
-    (r"(UploadOptions\((?:verify_parts|partition_threshold)=[^)]*\))", r"(from Python) \1"),
+    (r"use UploadOptions\(verify_parts=False\)", "use --no-verify-parts"),
+    (r"(UploadOptions\(partition_threshold=[^)]*\))", r"(from Python) \1"),
+    (r"csv=CsvOptions\(quoted_nulls=True\)", "--quoted-nulls"),
+    (r"CsvOptions\.types, null_values and quoted_nulls", "--quoted-nulls, and types and null_values from Python,"),
     (r"(csv=CsvOptions\(types=[^)]*\))", r"(from Python) \1"),
-    (r"csv=CsvOptions\(delimiter=\.\.\.\)", "--delimiter"),
-    (r"csv=CsvOptions\(encoding=\.\.\.\)", "--encoding"),
-    (r"csv=CsvOptions\(encoding='([^']*)'\)", r"--encoding \1"),
-    (r"csv=CsvOptions\(escape='\\\\'\)", r"--escape '\\'"),
+    (rf"csv=CsvOptions\((?:(?:{_NAMED})=(?:{_VALUE})(?:, )?)+\)", _typed),
+    (rf"\b(?:{_NAMED})=(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+|True)", _typed),
+    (r"\bconvert='parquet'", "--as parquet"),
     (r"csv=CsvOptions\(\.\.\.\)", "--delimiter, --quote, --escape or --encoding"),
     (r"CsvOptions\(column_names=\.\.\.\)", "--column-names"),
-    (r"CsvOptions\(header=False\) needs column_names", "--no-header needs --column-names"),
     (r"CsvOptions\.column_names must be a list of one name or more, each a str", "--column-names must name a column"),
     (r"CsvOptions\.column_names", "--column-names"),
     (r"CsvOptions\.header", "--no-header"),
-    (r"CsvOptions\.(?!types|null_values)(\w+)", r"--\1"),
+    (r"CsvOptions\.(?!types|null_values)(\w+)", lambda match: f"--{match[1].replace('_', '-')}"),
     (r"CsvOptions: ", ""),
-    (r"\bencoding='([^']*)'", r"--encoding \1"),
     (r"\bencoding=(?=\W|$)", "--encoding"),
     (r"UploadOptions\.on_unsupported at '(\w+)'", r"--on-unsupported at \1"),
     (r"UploadOptions\.spool_dir", "TMPDIR"),

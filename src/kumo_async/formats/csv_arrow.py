@@ -1,11 +1,11 @@
 r"""Whole records of CSV text as columns of Arrow, split exactly where the project's own scanner splits them.
 
-pyarrow's reader agrees with Python's `csv` on quotes, escapes and newlines, but for three things, which are evened out
-before it sees the text: it drops a byte order mark at the beginning of whatever it is given; it takes an escape
-directly behind a closing quote for one, where Python sees a literal; and it takes an empty last field without a newline
-behind it for a quoted one, which is never null, where the field before is quoted. It also reads numbers beyond a type
-of floating point as infinities, which is refused here; and it takes escapes off before it looks for null values, so
-that it would never see the ``\N`` of databases.
+pyarrow's reader is generous: it reads text after a closing quote, too. But what it is given was scanned before, by the
+strict grammar, and there it agrees with Python's `csv` on quotes, escapes and newlines, but for two things, which are
+evened out before it sees the text: it drops a byte order mark at the beginning of whatever it is given; and it takes an
+empty last field without a newline after it for a quoted one, which is never null, where the field before is quoted. It
+also reads numbers beyond a type of floating point as infinities, which is refused here; and it takes escapes off before
+it looks for null values, so that it would never see the ``\N`` of databases.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kumo_async.formats.record_bits import BitScanner
+from kumo_async.formats.record_states import State
+from kumo_async.formats.record_words import behind, flags
 
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
@@ -31,13 +37,14 @@ _BOM: Final = b"\xef\xbb\xbf"
 class BlockReader:
     r"""Reads whole records of one file.
 
-    An unquoted field that is one of the null values is null, in a column of any type; a quoted one never is. So ``""``
-    is an empty text, and the difference that CSV can make between the two is kept.
+    An unquoted field that is one of the null values is null, in a column of any type; a quoted one is only where that
+    was asked for. Otherwise ``""`` is an empty text, and the difference that CSV can make between the two is kept.
 
     Attributes:
         names: The names of all columns, all different.
-        dialect: How the file separates and quotes its fields.
+        dialect: How the file separates and quotes its fields; it skips no spaces.
         null_values: The texts that mean null.
+        quoted_nulls: Whether they mean null in quotes as well.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
@@ -49,6 +56,7 @@ class BlockReader:
     names: tuple[str, ...]
     dialect: CsvDialect
     null_values: tuple[str, ...]
+    quoted_nulls: bool = False
 
     def read(self, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> Any:
         """Return some columns of records as a table.
@@ -62,7 +70,7 @@ class BlockReader:
             pyarrow.ArrowException: A value does not fit its column's type. The message has the value in it.
         """
         table = self._read(data, types, columns)
-        if overflowing := [name for name in columns if name in types and _holds_infinity(table[name])]:
+        if overflowing := _with_infinity(table, types):
             import pyarrow as pa
 
             texts = self._read(data, dict.fromkeys(overflowing, pa.string()), overflowing)
@@ -85,7 +93,7 @@ class BlockReader:
                 include_columns=list(columns),
                 null_values=list(self.null_values),
                 strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
+                quoted_strings_can_be_null=self.quoted_nulls,
                 # Without 1 and 0, which are numbers.
                 true_values=["true", "True", "TRUE"],
                 false_values=["false", "False", "FALSE"],
@@ -108,19 +116,29 @@ class BlockReader:
     def _evened(self, data: bytes) -> bytes:
         if escape := self.dialect.escape:
             nulls = [value for value in map(str.encode, self.null_values) if value.startswith(escape)]
-            pairs = nulls if self.dialect.quote is None else [self.dialect.quote + escape, *nulls]
-            if any(pair in data for pair in pairs):
+            if any(null in data for null in nulls):
                 data = doubled(data, self.dialect, nulls)
         if data.endswith(self.dialect.delimiter):
             data += b"\n"
         return _BOM + data if data.startswith(_BOM) else data
 
 
-def _holds_infinity(values: Any) -> bool:
+def _with_infinity(table: Any, types: Mapping[str, Any]) -> list[str]:
+    """Name the columns of the given types of floating point that hold an infinity."""
+    import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow import types
 
-    return types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py() is True
+    floating: dict[Any, dict[str, Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name in types and pa.types.is_floating(column.type):
+            floating.setdefault(column.type, {})[name] = column
+    found = []
+    for kind, columns in floating.items():
+        # Most tables have none: one look at all columns takes far less than one at each of thousands.
+        chunks = [chunk for column in columns.values() for chunk in column.chunks]
+        if pc.any(pc.is_inf(pa.chunked_array(chunks, kind))).as_py():
+            found += [name for name, column in columns.items() if pc.any(pc.is_inf(column)).as_py()]
+    return found
 
 
 def _refuse_overflow(values: Any, texts: Any) -> None:
@@ -133,8 +151,8 @@ def _refuse_overflow(values: Any, texts: Any) -> None:
         raise pa.ArrowInvalid(f"a number is too large for {values.type}")
 
 
-def doubled(data: bytes, dialect: CsvDialect, nulls: Sequence[bytes] = ()) -> bytes:
-    r"""Double the escapes that make nothing literal: those directly behind closing quotes, and those of null values.
+def doubled(data: bytes, dialect: CsvDialect, nulls: Sequence[bytes]) -> bytes:
+    r"""Double the escapes of null values, so that they stay.
 
     Args:
         data: Whole records.
@@ -143,24 +161,18 @@ def doubled(data: bytes, dialect: CsvDialect, nulls: Sequence[bytes] = ()) -> by
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
-        >>> print(doubled(rb'"a"\x,"\"b",\N', CsvDialect(escape=b"\\"), [rb"\N"]).decode())
-        "a"\\x,"\"b",\\N
+        >>> print(doubled(rb'"a\N","\"b",\N,\Na', CsvDialect(escape=b"\\"), [rb"\N"]).decode())
+        "a\N","\"b",\\N,\Na
     """
-    # A newline before the first record, so that each field has something before it that ends the one before.
-    return _up_to_plain_escape(dialect, tuple(nulls)).sub(rb"\g<0>\g<plain>", b"\n" + data)[1:]
+    bits = BitScanner(dialect).scan(data, State.RECORD, separate=True)
+    assert bits.delimiters is not None
+    begins = flags(behind(bits.ends | bits.delimiters, first=True))
+    found = [match.start() for match in _null_values(dialect, tuple(nulls)).finditer(data)]
+    escape = data[found[0]] if found else 0
+    return np.insert(np.frombuffer(data, np.uint8), [at for at in found if begins[at]], escape).tobytes()
 
 
 @lru_cache(maxsize=8)
-def _up_to_plain_escape(dialect: CsvDialect, nulls: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Match whole fields and parts of fields up to an escape that makes nothing literal, or to the end."""
-    names = {b"d": dialect.delimiter, b"q": dialect.quote or b"", b"e": dialect.escape or b""}
-    byte = {name: re.escape(value) for name, value in names.items()}
-    rests = b"|".join(re.escape(null[1:]) for null in nulls)
-    null = rb"%(e)b(?=(?:%(rests)b)(?:[%(d)b\r\n]|\Z))" % {**byte, b"rests": rests} if nulls else b"(?!)"
-    quoted = rb"[%(d)b\r\n]%(q)b(?:[^%(q)b%(e)b]++|%(q)b%(q)b|%(e)b.?)*+" % byte if dialect.quote else b"(?!)"
-    opening = byte[b"q"] or b"(?!)"
-    # Possessive, and each text matches to its end, so that none takes more than linear time.
-    passed = rb"(?:%(quoted)b(?:%(q)b(?!%(e)b)|\Z)|[%(d)b\r\n](?!%(opening)b|%(null)b)|%(e)b.?|[^%(e)b%(d)b\r\n]++)*+"
-    sought = rb"(?:(?:%(quoted)b%(q)b(?=%(e)b)|[%(d)b\r\n](?=%(null)b))(?P<plain>%(e)b)|\Z)"
-    parts = {b"quoted": quoted, b"opening": opening, b"null": null, **byte}
-    return re.compile((passed + sought) % parts, re.DOTALL)
+def _null_values(dialect: CsvDialect, nulls: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Match null values up to where a field may end."""
+    return re.compile(rb"(?:%b)(?=[%b\r\n]|\Z)" % (b"|".join(map(re.escape, nulls)), re.escape(dialect.delimiter)))

@@ -1,174 +1,270 @@
-r"""Which delimiter, quote and escape a sample of CSV text was most likely written with.
+r"""Which delimiter separates the fields of a CSV file, and what in its first records speaks for another dialect.
 
-Each candidate reads the sample, and the readings are compared: a delimiter that is one gives all rows as many fields as
-the header, and leaves no field that another delimiter would split. A comma file whose text is full of semicolons has
-none in its header; a semicolon file with decimal commas has commas only in numbers.
+The grammar is that of RFC 4180: fields are quoted with ``"``, and a quote within them is doubled. Only the delimiter is
+detected. Another quote, an escape, or blanks before quotes are read where they are given, and where the sample seems to
+have one of them, a warning says so, with the option that would read it. So no reading ever has fewer records than the
+plain one without being told to.
 
-RFC 4180 is what is read unless the text speaks against it: fields that begin with a quote and go on behind the next one
-were written by somebody with another quote, an escape, or none.
+Each delimiter reads the sample, and the readings are compared: one that is right gives all rows as many fields as the
+header, and leaves no field that another delimiter would split. A comma file whose text is full of semicolons has none
+in its header; a semicolon file with decimal commas has commas only in numbers.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import product
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
-from kumo_async.formats.csv_quoting import is_only_before, without_escapes
-from kumo_async.formats.csv_readings import DELIMITERS, Reading, Sample
+from kumo_async.formats.csv_dialect import BOM, SEPARATOR_LINE, CsvDialect, read_records
 
-__all__ = ["ESCAPES", "QUOTES", "Guess", "sniff"]
+__all__ = ["DELIMITERS", "Sniffed", "sniff"]
 
-#: What comes into question, the likeliest first; empty for none.
-QUOTES: Final = ('"', "'", "")
-ESCAPES: Final = ("", "\\")
-#: More records than these, the header among them, are no coincidence.
-_FEW: Final = 3
+#: What separates fields where nothing is said, the likeliest first.
+DELIMITERS: Final = (b",", b";", b"\t", b"|")
+_ROWS: Final = 1000
+_CHARACTERS: Final = 1 << 18
 #: A delimiter leaves less than this share of the clean fields of a better one if it is none.
 _CLOSE: Final = 0.8
+#: Commas that separate nothing: the one of a decimal number, and those of prose, each before a space.
+_INNER_COMMA: Final = re.compile(r"[-+]?\d[\d.' ]*,\d+( ?[^\s\d,])?|[^,]*(, [^,]*)+")
 
 
-class Guess(NamedTuple):
-    """The likeliest dialect of a text.
+class Sniffed(NamedTuple):
+    """What the beginning of a file tells of its dialect.
 
     Attributes:
-        delimiter: The delimiter.
-        quote: The quote, empty where the text knows none.
-        escape: The escape, empty where there is none.
-        doubts: What else would fit as well, and cut the text elsewhere; in words.
+        dialect: The dialect: what was given, the detected delimiter, and otherwise that of RFC 4180.
+        warnings: What speaks for another one, each with the option to pass; sentences without a value of the data.
     """
 
-    delimiter: str
-    quote: str
-    escape: str
-    doubts: tuple[str, ...] = ()
+    dialect: CsvDialect
+    warnings: tuple[str, ...] = ()
 
 
 def sniff(
-    text: str,
+    block: bytes,
     complete: bool,
-    delimiters: Sequence[str] = DELIMITERS,
-    quotes: Sequence[str] = QUOTES,
-    escapes: Sequence[str] = ESCAPES,
-) -> Guess:
-    r"""Return the likeliest dialect; comma and double quote if nothing speaks for others.
+    *,
+    delimiter: bytes | None = None,
+    quote: bytes | None = None,
+    escape: bytes | None = None,
+    skip_initial_space: bool = False,
+) -> Sniffed:
+    r"""Detect the delimiter of a CSV file, and look for signs of another dialect; what is given is not doubted.
+
+    The delimiter is the one, of ``,`` ``;`` tab and ``|``, that occurs in the header and gives the most rows as many
+    fields as the header has; where several do, the one that leaves the fewest other delimiters in the fields, the
+    commas of decimal numbers and of prose aside. A first line such as ``sep=;``, which Excel knows, tells it.
 
     Args:
-        text: The first characters of the data; a byte may stand for a character.
-        complete: Whether that is all of the data, so that the last record is a whole one.
-        delimiters: The delimiters that come into question, the likeliest first.
-        quotes: The quotes that come into question, the likeliest first; empty for none.
-        escapes: The escapes that come into question, the likeliest first; empty for none.
+        block: The first bytes of the file; about 256 KiB of them are looked at.
+        complete: Whether these bytes are the whole file, so that the last record is a whole one.
+        delimiter: The delimiter, where it is given.
+        quote: The quote, where it is given; ``b""`` where the file knows no quoting.
+        escape: The escape, where it is given; ``b""`` where there is none.
+        skip_initial_space: Whether spaces at the beginning of a field are skipped.
 
     Example:
-        >>> sniff("a;b\n1,5;'x;y'\n2,5;'z;q'\n", complete=True)
-        Guess(delimiter=';', quote="'", escape='', doubts=())
+        >>> sniff(b"name;price\nnut;0,50\nbolt;1,75\n", complete=True).dialect
+        CsvDialect(delimiter=b';', quote=b'"', escape=None, skip_initial_space=False)
+        >>> sniff(b"a;b|c\n1;2|3\n", complete=True).warnings
+        ("With the delimiter '|' its first records are alike as well: pass csv=CsvOptions(delimiter='|'), or ';'.",)
     """
-    return _Sniffer(Sample(text, complete), delimiters, quotes, escapes).guess()
+    block = block.removeprefix(BOM)
+    usual = b'"' if quote is None else quote or None
+    taken = {usual, escape, b" " if skip_initial_space else None}
+    if told := SEPARATOR_LINE.match(block):
+        block = block[told.end() :]
+        delimiter = delimiter or (None if told[1] in taken else told[1])
+    sample = _Sample(block.decode("latin-1"), complete)
+    candidates = [each for each in DELIMITERS if each not in taken] if delimiter is None else [delimiter]
+    readings = [sample.read(CsvDialect(each, usual, escape or None, skip_initial_space)) for each in candidates]
+    best = max(readings, key=lambda reading: reading.score)
+    doubts = [
+        *_rival_delimiters(best, readings),
+        *(_spaces_before_quotes(best) if not skip_initial_space else ()),
+        *(_apostrophes(best) if quote is None else ()),
+        *(_backslashes(best) if escape is None else ()),
+    ]
+    return Sniffed(best.dialect, tuple(doubts))
 
 
-class _Sniffer:
-    def __init__(
-        self, sample: Sample, delimiters: Sequence[str], quotes: Sequence[str], escapes: Sequence[str]
-    ) -> None:
-        self._sample = sample
-        self._delimiters = delimiters
-        self._quotes = [quotes[0], *(quote for quote in quotes[1:] if (quote or quotes[0]) in sample.text)]
-        self._escapes = [escapes[0], *(escape for escape in escapes[1:] if escape in sample.text)]
-        self._known: dict[tuple[str, str, str], Reading] = {}
+class _Score(NamedTuple):
+    """How well a delimiter reads a sample; the greater, the better.
 
-    def guess(self) -> Guess:
-        usual = self._with_quote(self._quotes[0])
-        others = (self._with_quote(quote) for quote in self._quotes[1:])
-        best = next((other for other in others if self._is_quoted_so(other, usual)), usual)
-        return Guess(best.delimiter, best.quote, best.escape, tuple(self._doubts(best)))
+    Attributes:
+        consistent: The share of the rows with as many fields as the header, where that is most of them; else 0.
+        alike: The share of all records with as many fields as most have, where those have two or more; else 0.
+        clean: The share of the fields that look whole: no other delimiter would split them.
+        fields: The fields of the header.
+    """
 
-    def _read(self, delimiter: str, quote: str, escape: str) -> Reading:
-        dialect = delimiter, quote, escape
-        if dialect not in self._known:
-            self._known[dialect] = self._sample.read(*dialect)
-        return self._known[dialect]
-
-    def _best(self, quote: str, escape: str) -> Reading:
-        readings = (self._read(delimiter, quote, escape) for delimiter in self._delimiters)
-        return max(readings, key=lambda reading: reading.score)
-
-    def _with_quote(self, quote: str) -> Reading:
-        """Read with a quote, and with an escape if that is proven."""
-        best = self._best(quote, self._escapes[0])
-        for escape in self._escapes[1:]:
-            escaped = self._best(quote, escape)
-            if self._is_escaped(escaped, best):
-                return escaped
-        return best
-
-    def _is_escaped(self, escaped: Reading, plain: Reading) -> bool:
-        r"""Whether backslashes are escapes: with them all records are alike, and quoted fields are well-formed.
-
-        And by RFC 4180 a quote within quotes that stands behind a backslash closes the field, and something else than a
-        delimiter or a line end follows. Or backslashes stand nowhere but before what they make literal, and without
-        them the records are not alike, or there are quotes within fields and each of them stands behind one.
-        """
-        if not escaped.fits:
-            return False
-        if plain.quoting.bad:
-            return True
-        text, escape, quote = self._sample.text, escaped.escape, escaped.quote
-        if not is_only_before(text, escape, f"{escaped.delimiter}{quote}\r\n"):
-            return False
-        if plain.score.consistent < 1:
-            return True
-        # A quote that opens at the end of the sample is one more than pairs.
-        bare = without_escapes(text, escape).count(quote) - 2 * escaped.quoting.good
-        return bool(quote) and text.count(escape + quote) > 1 and bare <= 1
-
-    def _is_quoted_so(self, other: Reading, usual: Reading) -> bool:
-        """Whether another quote, or none, is proven: all records are alike with it, and what it quotes is well-formed.
-
-        An apostrophe is far more common than a single quote, so the doubt is in favour of the apostrophe.
-        """
-        if not other.fits or (usual.fits and usual.quoting.good):
-            return False
-        if not other.quote:
-            within = any(_is_within(field, usual.quote) for row in other.rows for field in row)
-            # A quote that is not closed in its line is more likely one that was forgotten, and is refused.
-            return not usual.quoting.good and usual.quoting.bad == usual.quoting.inline > 0 and not within
-        needed = 1 if usual.score.consistent < 1 else 2
-        kept = other.quoting.doubled or other.quoting.kept >= needed
-        return bool(kept or self._names_are_quoted(other) or _is_column_quoted(usual.rows, other.quote))
-
-    def _names_are_quoted(self, reading: Reading) -> bool:
-        line = self._sample.text.lstrip("\r\n").partition("\n")[0].strip("\r")
-        names = line.split(reading.delimiter)
-        return all(_is_within(name, reading.quote) for name in names)
-
-    def _doubts(self, best: Reading) -> Iterator[str]:
-        """Tell what else all records would be alike with, and mean something else."""
-        for dialect in product(self._delimiters, self._quotes, self._escapes):
-            other = self._read(*dialect)
-            if other.fits and _is_rival(other, best):
-                named = zip(("delimiter", "quote", "escape"), dialect, strict=True)
-                told = ", ".join(f"{name}={its!r}" for name, its in named if its != getattr(best, name))
-                yield f"with {told} its first records are alike as well"
+    consistent: float
+    alike: float
+    clean: float
+    fields: int
 
 
-def _is_rival(other: Reading, best: Reading) -> bool:
-    """Whether another reading is about as good, and cuts the text elsewhere or gives other values."""
-    if other.quote not in ("", best.quote) and not other.quoting.good:
+class _Sample:
+    """The first characters of a text; a byte stands for a character."""
+
+    def __init__(self, text: str, complete: bool) -> None:
+        self.text = text[:_CHARACTERS]
+        self._all = text
+        self._complete = complete
+
+    def read(self, dialect: CsvDialect) -> _Reading:
+        """Read it in a dialect, generously."""
+        return _Reading(self, dialect, self._rows(dialect, strict=False))
+
+    def is_sound(self, dialect: CsvDialect, rows: int) -> bool:
+        """Whether a strict reader finds as many records: no text after a closing quote, no quote that stays open."""
+        return len(self._rows(dialect, strict=True)) == rows
+
+    def _rows(self, dialect: CsvDialect, *, strict: bool) -> list[list[str]]:
+        """Read the first records, without a last one that the end of the text may have cut."""
+        lines = io.StringIO(self._all, newline="")
+        found: list[list[str]] = []
+        # A field of more than 128 KiB ends the sample; the records before it tell enough.
+        with suppress(csv.Error):
+            for row in read_records(lines, dialect, strict=strict):
+                found += [row] if row else []
+                if len(found) >= _ROWS or (len(found) > 1 and lines.tell() > _CHARACTERS):
+                    return found
+            return found if self._complete or len(found) < 2 else found[:-1]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """A sample as a dialect reads it, without blank lines."""
+
+    sample: _Sample
+    dialect: CsvDialect
+    rows: list[list[str]]
+
+    @cached_property
+    def score(self) -> _Score:
+        rows, delimiter = self.rows, self.dialect.delimiter.decode()
+        if not rows:
+            return _Score(0, 0, 0, 0)
+        fields, data = len(rows[0]), rows[1:] or rows
+        most, times = Counter(map(len, rows)).most_common(1)[0]
+        consistent = sum(len(row) == fields for row in data) / len(data)
+        clean = [_is_clean(field, delimiter) for row in data for field in row]
+        # A line that most records contradict is no header, but a notice before the table.
+        is_header = fields > 1 and consistent > 0.5
+        return _Score(consistent * is_header, (most > 1) * times / len(rows), sum(clean) / len(clean), fields)
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether there are rows, all with as many fields as the header, and a strict reader agrees."""
+        alike = self.score.consistent == 1 and len(self.rows) > 1
+        return alike and self.sample.is_sound(self.dialect, len(self.rows))
+
+    def differs(self, dialect: CsvDialect) -> bool:
+        """Whether all records are alike in another dialect as well, and other ones."""
+        other = self.sample.read(dialect)
+        return other.fits and other.rows != self.rows
+
+
+def _is_clean(field: str, delimiter: str) -> bool:
+    # Wrong delimiters cut quoted fields in two, and prose at its ", ".
+    if field.count('"') % 2 or field.startswith(" "):
         return False
-    if other.delimiter != best.delimiter:
-        return other.score.clean >= _CLOSE * best.score.clean or not best.has_clean_names
-    if other.ends != best.ends:
-        return True
-    # Without quotes all that is quoted has them around it, and with an escape backslashes are gone.
-    return other.quote not in ("", best.quote) and other.rows != best.rows
+    others = [other for other in map(bytes.decode, DELIMITERS) if other != delimiter and other in field]
+    return not others or (others == [","] and _INNER_COMMA.fullmatch(field.strip()) is not None)
 
 
-def _is_column_quoted(rows: Sequence[Sequence[str]], quote: str) -> bool:
-    """Whether all fields of a column are in quotes, as texts never are."""
+def _rival_delimiters(best: _Reading, readings: Sequence[_Reading]) -> Iterator[str]:
+    """Tell which other delimiters all records would be alike with, and be about as clean."""
+    for other in readings:
+        if other is best or not other.fits:
+            continue
+        clean_names = all(_is_clean(name, best.dialect.delimiter.decode()) for name in best.rows[0])
+        if other.score.clean >= _CLOSE * best.score.clean or not clean_names:
+            rival, kept = (reading.dialect.delimiter.decode() for reading in (other, best))
+            yield (
+                f"With the delimiter {rival!r} its first records are alike as well: pass "
+                f"csv=CsvOptions(delimiter={rival!r}), or {kept!r}."
+            )
+
+
+def _spaces_before_quotes(best: _Reading) -> Iterator[str]:
+    """Tell of fields that would be quoted if no space stood before the quote."""
+    dialect = best.dialect
+    if dialect.quote is None or b" " in (dialect.delimiter, dialect.quote, dialect.escape):
+        return
+    pattern = _fields(dialect, f" +{_quoted(dialect.quote)}")
+    if any(match["sought"] for match in pattern.finditer(best.sample.text)):
+        yield (
+            "A space before an opening quote keeps it from quoting, and is part of the value: pass "
+            "csv=CsvOptions(skip_initial_space=True) if spaces at the beginning of fields mean nothing."
+        )
+
+
+def _apostrophes(best: _Reading) -> Iterator[str]:
+    """Tell of signs that ``'`` quotes fields: around a whole column or header, or where it keeps one together."""
+    if "'" not in best.sample.text or best.dialect.delimiter == b"'" or best.dialect.escape == b"'":
+        return
+    if _is_column_within(best.rows, "'") or _keeps_together(best) or best.differs(replace(best.dialect, quote=b"'")):
+        yield (
+            'Fields may be quoted with apostrophes, which are read as text: pass csv=CsvOptions(quote="\'") if they '
+            "are quotes, or quote='\"' if they are not."
+        )
+
+
+def _is_column_within(rows: Sequence[Sequence[str]], quote: str) -> bool:
+    """Whether a whole column, or the whole header, is in quotes, as texts hardly ever are."""
+
+    def is_within(field: str) -> bool:
+        return len(field) > 1 and field[0] == field[-1] == quote
+
     columns = zip(*rows[1:], strict=False)
-    return len(rows) > _FEW and any(all(_is_within(field, quote) for field in column) for column in columns)
+    return bool(rows) and (all(map(is_within, rows[0])) or any(all(map(is_within, column)) for column in columns))
 
 
-def _is_within(field: str, quote: str) -> bool:
-    return len(field) > 1 and field[0] == field[-1] == quote
+def _keeps_together(best: _Reading) -> bool:
+    """Whether a field in apostrophes holds a delimiter; or a newline, where the records are not alike without it."""
+    delimiter = re.escape(best.dialect.delimiter.decode())
+    inner = "[^'\r\n]" if best.fits else "[^']"
+    pattern = _fields(best.dialect, f"'(?:{inner}|'')*+'")
+    kept = (match["sought"] for match in pattern.finditer(best.sample.text) if match["sought"])
+    return any(re.search(f"[{delimiter}\r\n]", field) for field in kept)
+
+
+def _backslashes(best: _Reading) -> Iterator[str]:
+    r"""Tell of signs that ``\`` is an escape: it stands before what it could make literal, and reads otherwise."""
+    text, dialect = best.sample.text, best.dialect
+    specials = f"{dialect.delimiter.decode()}{(dialect.quote or b'').decode()}\r\n"
+    if "\\" not in text or b"\\" in (dialect.delimiter, dialect.quote):
+        return
+    rest = re.sub(rf"\\[\\{re.escape(specials)}]", "", text)
+    seen = len(rest) < len(text)
+    # Null values of databases stand as they are in a dialect with an escape.
+    only_before = re.search(r"\\(?!N)", rest) is None
+    if seen and (not best.fits or (only_before and best.differs(replace(dialect, escape=b"\\")))):
+        yield (
+            "Backslashes may be escapes, as in what MySQL writes, and are read as text: pass "
+            "csv=CsvOptions(escape='\\\\') if they are, or escape='' if they are not."
+        )
+
+
+def _fields(dialect: CsvDialect, sought: str) -> re.Pattern[str]:
+    """Match quoted fields, and those that are ``sought`` as a whole."""
+    ends = f"{re.escape(dialect.delimiter.decode())}\r\n"
+    quoted = _quoted(dialect.quote) if dialect.quote else "(?!)"
+    return re.compile(rf"(?:^|(?<=[{ends}]))(?:{quoted}|(?P<sought>{sought})(?=[{ends}]|\Z))")
+
+
+def _quoted(quote: bytes) -> str:
+    # Possessive, so that no text takes more than linear time.
+    mark = re.escape(quote.decode())
+    return f"{mark}(?:[^{mark}]++|{mark}{mark})*+{mark}"

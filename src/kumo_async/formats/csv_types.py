@@ -1,18 +1,10 @@
 r"""Which type each column of a CSV file has: the first that keeps every value of the whole file.
 
-Each block of records tells for each column which types would keep all of its values; what is left of these sets over
-all blocks decides. So the answer depends on the values alone, not on where blocks end, and blocks may be looked at in
-any order, side by side:
+Each text says by itself which types keep it (`csv_texts`); what all texts of a column have in common decides. So the
+answer depends on the values alone, not on where blocks end, and blocks may be looked at in any order, side by side. The
+first choice comes first:
 
     bool  int64  double  date32  timestamp[s]  timestamp[ns]  the same in UTC  string
-
-What a text means is for pyarrow's reader to say. A type keeps a value if the text says no more than the value does:
-
-* an int64, if the value written out is the text: not ``00501``, ``+1``, ``-0``, ``0x1F`` or a number with blanks;
-* a double, if the text is a decimal number without leading zeros, plus sign or blanks, and the nearest double is that
-  number, or is written in its shortest form as that number: ``0.10`` is one, ``0.12345678901234567890`` is not, nor is
-  an integer over 64 bits;
-* a timestamp with a zone, if the zone is UTC: of ``+02:00`` only the instant would be left.
 
 Times without a date, which Kumo does not take, stay strings, and so does a column without any value.
 """
@@ -21,191 +13,128 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation
-from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from kumo_async.errors import ConfigurationError
 from kumo_async.formats.arrow_errors import arrow_errors
+from kumo_async.formats.csv_texts import EVERY, STRING, every_type, looks_written, possible_types
 from kumo_async.formats.types import Action, decide
 
-__all__ = ["chosen", "every_type", "given_types", "possible_types"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-_PLAIN_DOUBLE: Final = r"^-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?$"
-_FRACTION_OR_EXPONENT: Final = r"^-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*|(?:\.[0-9]*)?[eE][-+]?[0-9]{1,2})$"
-_MOST_DIGITS: Final = 15  # that every double keeps, where its exponent has less than three:
-_MOST_BOUNDED: Final = 99  # characters, so that zeros do not make up for that
-_DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
-_IS_UTC: Final = r"(?:Z|\+00(?::?00)?)$"
-_DATE_LENGTH: Final = len("2020-02-29")
-_EXACT: Final = 2**53
-_INT64: Final = 2**63
-_DAYS_OF_NS, _SECONDS_OF_NS = 106_751, 9_223_372_036
+    from kumo_async.formats.csv_texts import Masks
+
+__all__ = ["chosen", "common_types", "given_types", "reasons"]
+
+_TOGETHER: Final = 1 << 16  # texts: what a call costs does not show any more
+_FIRST: Final = 64  # texts that are asked before all others
 
 
-@cache
-def every_type() -> tuple[Any, ...]:
-    """Return the types that come into question, the first choice first; any value is a string."""
-    import pyarrow as pa
-
-    stamps = [pa.timestamp(unit, zone) for zone in (None, "UTC") for unit in ("s", "ns")]
-    return (pa.bool_(), pa.int64(), pa.float64(), pa.date32(), *stamps, pa.string())
-
-
-def chosen(possible: frozenset[Any]) -> Any:
+def chosen(possible: int) -> Any:
     """Return the type of a column, of which these types keep all values; string where there are no values.
 
     Example:
-        >>> import pyarrow as pa
-        >>> chosen(frozenset([pa.float64(), pa.int64(), pa.string()]))
+        >>> from kumo_async.formats.csv_texts import DOUBLE, INT, STRING
+        >>> chosen(DOUBLE | INT | STRING)
         DataType(int64)
     """
-    every = every_type()
-    return every[-1] if len(possible) == len(every) else next(each for each in every if each in possible)
+    return every_type()[-1] if possible == EVERY else every_type()[(possible & -possible).bit_length() - 1]
 
 
-def possible_types(values: Any, texts: Any) -> frozenset[Any]:
-    """Return the types that keep all of some values.
+def common_types(columns: Sequence[Any], among: Masks) -> Masks:
+    """Return for each column the types that keep all of its texts.
 
     Args:
-        values: A column as pyarrow infers it.
-        texts: The same column as strings.
+        columns: Arrays of strings, all with as many.
+        among: For each column the types that matter.
 
     Example:
         >>> import pyarrow as pa
-        >>> types = possible_types(pa.chunked_array([[501]]), pa.chunked_array([["00501"]]))
-        >>> sorted(map(str, types))
-        ['string']
+        >>> from kumo_async.formats.csv_texts import EVERY
+        >>> possible = common_types([pa.array(["1", "2"]), pa.array(["1", "x"])], np.array([EVERY] * 2))
+        >>> [str(chosen(mask)) for mask in possible.tolist()]
+        ['int64', 'string']
     """
-    import pyarrow.compute as pc
-    from pyarrow import types
-
-    every = every_type()
-    if types.is_null(values.type):
-        return frozenset(every)
-    string = {every[-1]}
-    if types.is_int64(values.type):
-        return frozenset(_of_integers(values, texts) | string)
-    if types.is_float64(values.type):
-        return frozenset(string | ({values.type} if _are_doubles(texts, values) else set()))
-    if types.is_date32(values.type):
-        # It has one form, so that only blanks around it make it longer.
-        written = _all(pc.equal(pc.binary_length(texts), _DATE_LENGTH))
-        return frozenset((_of_dates(values) if written else set()) | string)
-    if values.type in every and _are_trimmed(texts) and _are_utc(values.type, texts):
-        return frozenset(_of_others(values) | string)
-    return frozenset(string)
-
-
-def _all(flags: Any) -> bool:
-    import pyarrow.compute as pc
-
-    # No value at all is all of them.
-    return pc.all(flags).as_py() is not False
-
-
-def _written(values: Any, texts: Any) -> Any:
-    """Say for each value whether it is written as the text."""
-    import pyarrow.compute as pc
-
-    return pc.equal(values.cast(texts.type), texts)
-
-
-def _of_integers(values: Any, texts: Any) -> set[Any]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    written = _written(values, texts)
-    are_integers = _all(written)
-    # Beyond these bounds only some integers are doubles, too.
-    odd = pc.or_(pc.invert(written), pc.or_(pc.greater(values, _EXACT), pc.less(values, -_EXACT)))
-    found = {pa.int64()} if are_integers else set()
-    return found | ({pa.float64()} if all(map(_is_double, _distinct(texts.filter(odd)))) else set())
-
-
-def _are_doubles(texts: Any, values: Any) -> bool:
-    import pyarrow.compute as pc
-
-    short = pc.less_equal(pc.binary_length(texts), _MOST_DIGITS)
-    plain = texts.filter(short)
-    odd = plain.filter(pc.invert(pc.match_substring_regex(plain, _PLAIN_DOUBLE)))
-    long, values = texts.filter(pc.invert(short)), values.filter(pc.invert(short))
-    # What is written as it was read is certain, save for integers that no int64 holds.
-    certain = pc.and_(_written(values, long), pc.less(pc.abs(values), float(_EXACT)))
-    rest = long.filter(pc.invert(certain))
-    return all(map(_is_double, _distinct(_uncertain(odd)))) and all(map(_is_double, _distinct(_uncertain(rest))))
-
-
-def _uncertain(texts: Any) -> Any:
-    """Leave out numbers that are doubles by their few digits alone, since one by one takes twenty times as long."""
-    import pyarrow.compute as pc
-
-    decimal = pc.match_substring_regex(texts, _FRACTION_OR_EXPONENT)
-    bounded = pc.less_equal(pc.binary_length(texts), _MOST_BOUNDED)
-    digits = pc.ascii_trim(pc.replace_substring_regex(texts, "[eE].*|[-.]", ""), "0")
-    few = pc.less_equal(pc.binary_length(digits), _MOST_DIGITS)
-    return texts.filter(pc.invert(pc.and_(pc.and_(decimal, bounded), few)))
-
-
-def _distinct(texts: Any) -> Sequence[str]:
-    found: Sequence[str] = texts.unique().to_pylist()
+    found = among.copy()
+    for beginning in _beginnings(columns):
+        # What the first texts rule out needs not be asked of all.
+        asked = np.flatnonzero(found != STRING)
+        for at, masks in _judged([beginning[column] for column in asked.tolist()], found[asked]):
+            found[asked[at]] &= np.bitwise_and.reduce(masks, axis=1)
     return found
 
 
-def _is_double(text: str) -> bool:
-    if not any(character.isdigit() for character in text):
-        # Infinities and NaN have several spellings and no digits; blanks around them are not part of any.
-        return text == text.strip() and not text.startswith("+")
-    if not _DECIMAL.fullmatch(text):
-        return False
-    try:
-        number, value = Decimal(text), float(text)
-        if text.removeprefix("-").isdigit() and not -_INT64 <= int(number) < _INT64:
-            return False
-        return number in (Decimal(value), Decimal(repr(value)))
-    except (InvalidOperation, OverflowError, ValueError):
-        return False
+def reasons(columns: Sequence[Any], before: Masks, rows: int, null_values: Sequence[str]) -> list[str | None]:
+    """Return for each column why it is one of strings: the record that left it no other type.
+
+    Args:
+        columns: Arrays of strings, all with as many, each with such a record.
+        before: For each column the types that keep what stands before them; some type other than string is among them.
+        rows: How many records stand before them.
+        null_values: The texts that mean null without quotes.
+
+    Returns:
+        Words for each column; None where its very first text could not be taken for anything but text.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from kumo_async.formats.csv_texts import EVERY
+        >>> columns = [pa.array(["7", "8", "x"]), pa.array(["00501", "10001", "2"]), pa.array(["Ada", "Bob", "5"])]
+        >>> for words in reasons(columns, np.array([EVERY] * 3), 100, [""]):
+        ...     print(words)
+        record 103 does not fit int64, as those before it do
+        record 101 is no number or date in a usual notation
+        None
+    """
+    found: dict[int, str | None] = {}
+    for beginning in _beginnings(columns):
+        asked = np.array([column for column in range(len(columns)) if column not in found], np.intp)
+        for at, masks in _judged([beginning[column] for column in asked.tolist()], before[asked]):
+            first = before[asked[at], np.newaxis]
+            left = np.bitwise_and.accumulate(np.concatenate([first, masks], axis=1), axis=1)
+            for column, masks_left in zip(asked[at].tolist(), left, strict=True):
+                if masks_left[-1] == STRING:
+                    row = int(np.argmax(masks_left == STRING)) - 1
+                    words = _reason(columns[column][row].as_py(), int(masks_left[row]), null_values)
+                    found[column] = words and f"record {rows + row + 1} {words}"
+    return [found[column] for column in range(len(columns))]
 
 
-def _of_dates(values: Any) -> set[Any]:
+def _beginnings(columns: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the first texts of long columns, which tell nearly all of what is asked, and then the whole columns."""
+    if columns and len(columns[0]) > 4 * _FIRST:
+        yield [column.slice(0, _FIRST) for column in columns]
+    yield columns
+
+
+def _reason(text: str, earlier: int, null_values: Sequence[str]) -> str | None:
+    if text in null_values:
+        return "has a null value in quotes, which is a text unless csv=CsvOptions(quoted_nulls=True)"
+    if earlier != EVERY:
+        return f"does not fit {chosen(earlier)}, as those before it do"
+    return "is no number or date in a usual notation" if looks_written(text) else None
+
+
+def _judged(columns: Sequence[Any], among: Masks) -> Iterator[tuple[NDArray[np.intp], Masks]]:
+    """Yield positions of columns, and for these the types that keep each text; of short columns many at once."""
+    step = max(1, _TOGETHER // max(1, len(columns[0]))) if columns else 1
+    for mask in np.unique(among).tolist():
+        where = np.flatnonzero(among == mask)
+        for start in range(0, where.size, step):
+            at = where[start : start + step]
+            texts = _joined([columns[column] for column in at.tolist()])
+            yield at, possible_types(texts, mask).reshape(at.size, -1)
+
+
+def _joined(arrays: Sequence[Any]) -> Any:
     import pyarrow as pa
 
-    stamps = {pa.timestamp("s")}
-    if _within(values.cast(pa.int32()), _DAYS_OF_NS):
-        stamps.add(pa.timestamp("ns"))
-    return {values.type} | stamps
-
-
-def _of_others(values: Any) -> set[Any]:
-    import pyarrow as pa
-    from pyarrow import types
-
-    if types.is_timestamp(values.type) and values.type.unit == "s" and _within(values.cast(pa.int64()), _SECONDS_OF_NS):
-        return {values.type, pa.timestamp("ns", values.type.tz)}
-    return {values.type}
-
-
-def _within(numbers: Any, most: int) -> bool:
-    import pyarrow.compute as pc
-
-    return _all(pc.and_(pc.less_equal(numbers, most), pc.greater_equal(numbers, -most)))
-
-
-def _are_trimmed(texts: Any) -> bool:
-    import pyarrow.compute as pc
-
-    return _all(pc.equal(pc.utf8_trim_whitespace(texts), texts))
-
-
-def _are_utc(found: Any, texts: Any) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not pa.types.is_timestamp(found) or found.tz is None:
-        return True
-    return _all(pc.match_substring_regex(texts, _IS_UTC))
+    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
 
 
 def given_types(types: Mapping[str, Any], old: Sequence[str], new: Sequence[str]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from kumo_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["MAX_TABLE_NAME", "case_twins", "check_table_name", "check_uploaded_name", "clean_names"]
+__all__ = ["MAX_TABLE_NAME", "check_table_name", "check_uploaded_name", "clean_names", "number_case_twins"]
 
 MAX_TABLE_NAME = 255
 """Characters in a table's name. An S3 key may have 1024, and the names of the partitions are made from this one."""
@@ -45,42 +45,40 @@ def clean_names(names: Sequence[str]) -> list[str]:
     return _unique(cleaned)
 
 
-def _unique(names: list[str]) -> list[str]:
+def number_case_twins(names: Sequence[str]) -> list[str]:
+    """Number names that differ by case only as `clean_names` numbers equal ones: many readers cannot keep them apart.
+
+    Args:
+        names: Names as `clean_names` returns them.
+
+    Returns:
+        As many names, in the same order, no two of them equal when case is ignored.
+
+    Example:
+        >>> number_case_twins(["ID", "name", "id", "Id"])
+        ['ID', 'name', 'id_1', 'Id_2']
+    """
+    return _unique(names, str.lower)
+
+
+def _unique(names: Sequence[str], key: Callable[[str], str] = str) -> list[str]:
     # A made name must also keep clear of the names that are still to come, or the second of them would be renamed
     # although it was fine. The counters only ever rise, which keeps 20,000 equal names linear.
-    taken = set(names)
+    taken = set(map(key, names))
     repeats: dict[str, int] = {}
     unique = []
     for name in names:
-        if name not in repeats:
-            repeats[name] = 0
+        kept = key(name)
+        if kept not in repeats:
+            repeats[kept] = 0
             unique.append(name)
             continue
-        while (candidate := f"{name}_{repeats[name] + 1}") in taken:
-            repeats[name] += 1
-        repeats[name] += 1
-        taken.add(candidate)
+        while key(candidate := f"{name}_{repeats[kept] + 1}") in taken:
+            repeats[kept] += 1
+        repeats[kept] += 1
+        taken.add(key(candidate))
         unique.append(candidate)
     return unique
-
-
-def case_twins(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Find the names that differ by case only, which a case-insensitive reader cannot keep apart.
-
-    Args:
-        names: Column names, in order.
-
-    Returns:
-        One tuple for each group of two or more different spellings, in the order of first appearance.
-
-    Example:
-        >>> case_twins(["ID", "name", "id", "Id"])
-        [('ID', 'id', 'Id')]
-    """
-    groups: dict[str, dict[str, None]] = {}
-    for name in names:
-        groups.setdefault(name.lower(), {})[name] = None
-    return [tuple(spellings) for spellings in groups.values() if len(spellings) > 1]
 
 
 def check_table_name(name: str) -> None:

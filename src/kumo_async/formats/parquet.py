@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import parquet_footer, thrift
 from kumo_async.formats.arrow_errors import arrow_errors
-from kumo_async.formats.parquet_columns import Range, read_row_group
+from kumo_async.formats.parquet_columns import Range, column_range, read_row_group
 from kumo_async.formats.parquet_footer import ENCRYPTED_MAGIC, MAGIC, MAX_FOOTER_BYTES, Footer, tail_length
 from kumo_async.formats.parquet_move import Mover
 from kumo_async.formats.parquet_page_index import IndexMover, NewOffsetIndexes, PageIndexes, page_index_ranges
@@ -33,10 +33,14 @@ from kumo_async.formats.thrift import ThriftError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kumo_async.formats.parquet_rename import Names
+    from kumo_async.formats.thrift import Patch, Struct
+
 __all__ = [
     "ENCRYPTED_MAGIC",
     "MAGIC",
     "MAX_FOOTER_BYTES",
+    "WRITE_AGAIN",
     "Footer",
     "PageIndexes",
     "ParquetError",
@@ -52,6 +56,12 @@ __all__ = [
     "whole_footer",
     "with_tail",
 ]
+
+WRITE_AGAIN = "Write the file again, for example with pyarrow, Polars or DuckDB."
+"""What helps where a file that other readers may take cannot be used."""
+
+_MOST_SHOWN = 200
+"""Characters of what pyarrow says that a message shows."""
 
 _GROUP_SLACK = 16
 """Bytes that a row group's description can grow by: a file offset and an ordinal that were wrong become right."""
@@ -79,7 +89,7 @@ class PartitionLayout:
     size: int
 
 
-def plan_row_groups(footer: Footer, target_bytes: int, names: Sequence[str] | None = None) -> list[range]:
+def plan_row_groups(footer: Footer, target_bytes: int, names: Names = None) -> list[range]:
     """Pack consecutive row groups into as few partitions as their order allows.
 
     Args:
@@ -121,7 +131,7 @@ def _without_empty_end(plan: list[range], rows_of_last: int) -> list[range]:
     return plan
 
 
-def _footer_overhead(footer: Footer, names: Sequence[str] | None) -> tuple[int, int]:
+def _footer_overhead(footer: Footer, names: Names) -> tuple[int, int]:
     """Give the bytes of a partition without its row groups, and those to add for each of them."""
     renames = Renames.of(footer, names)
     _, _, start, end = footer.fields[parquet_footer.ROW_GROUPS]
@@ -132,7 +142,7 @@ def _footer_overhead(footer: Footer, names: Sequence[str] | None) -> tuple[int, 
 
 
 def partition_footer(
-    footer: Footer, row_groups: range, names: Sequence[str] | None = None, indexes: PageIndexes | None = None
+    footer: Footer, row_groups: range, names: Names = None, indexes: PageIndexes | None = None
 ) -> PartitionLayout:
     """Lay out a new file that has only some row groups of the source, byte for byte as they are.
 
@@ -160,7 +170,7 @@ def partition_footer(
             groups = [g.without_page_indexes() if g.described_at in unsound else g for g in groups]
             layout, unsound = _laid_out(footer, groups, renames, indexes)
     except ThriftError as error:
-        raise ParquetError(f"The footer cannot be rewritten: {error}") from error
+        raise ParquetError(f"The footer cannot be rewritten: {error} {WRITE_AGAIN}") from error
     return layout
 
 
@@ -185,7 +195,7 @@ def _laid_out(
     return PartitionLayout(tuple(ranges), made.joined(), new, rows, size), mover.unsound
 
 
-def whole_footer(footer: Footer, names: Sequence[str]) -> bytes:
+def whole_footer(footer: Footer, names: Names) -> bytes:
     """Make the footer of a file whose columns get other names while all its data keep their place.
 
     Args:
@@ -203,11 +213,19 @@ def whole_footer(footer: Footer, names: Sequence[str]) -> bytes:
     patches = renames.patches
     if renames.paths:
         for group in footer.row_groups:
-            metas = read_row_group(footer.data, group.described_at).metas
-            patches += (
-                (*metas[leaf][ids.PATH][2:], path) for leaf, path in renames.paths.items() if ids.PATH in metas[leaf]
-            )
+            raw = read_row_group(footer.data, group.described_at)
+            for leaf, path in renames.paths.items():
+                patches += thrift.changes(raw.metas[leaf], {ids.PATH: path, ids.COLUMN_KEY_VALUES: None})
+                patches += _without_copy(footer.data, raw.columns[leaf], raw.metas[leaf])
     return with_tail(thrift.splice(footer.data, 0, len(footer.data), sorted(patches)))
+
+
+def _without_copy(data: bytes, column: Struct, meta: Struct) -> list[Patch]:
+    """Say that there is no copy of a column's metadata after its pages, which would have the old name."""
+    start, end, _ = column_range(data, meta)
+    if start <= thrift.integer(data, column, ids.FILE_OFFSET, 0) < end:
+        return []
+    return thrift.changes(column, {ids.FILE_OFFSET: thrift.write_integer(0)})
 
 
 def with_tail(data: bytes) -> bytes:
@@ -217,7 +235,9 @@ def with_tail(data: bytes) -> bytes:
         ParquetError: It is larger than what is ever read.
     """
     if len(data) > MAX_FOOTER_BYTES:
-        raise ParquetError(f"The new footer would have {len(data)} bytes, more than {MAX_FOOTER_BYTES}.")
+        raise ParquetError(
+            f"The new footer would have {len(data)} bytes, more than {MAX_FOOTER_BYTES}. Write larger row groups."
+        )
     return b"".join([data, len(data).to_bytes(4, "little"), MAGIC])
 
 
@@ -239,9 +259,10 @@ def verify_footer(footer: bytes, expected_rows: int, expected_names: Sequence[st
         file = pq.ParquetFile(io.BytesIO(MAGIC + footer))
         metadata, names = file.metadata, file.schema_arrow.names
     except arrow_errors() as error:
-        raise ParquetError(f"pyarrow cannot read the new footer: {error}") from error
+        found = str(error)[:_MOST_SHOWN]
+        raise ParquetError(f"pyarrow cannot read the new footer: {found}. {WRITE_AGAIN}") from error
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     if not metadata.num_rows == sum(rows) == expected_rows:
-        raise ParquetError(f"The new footer has {metadata.num_rows} rows instead of {expected_rows}.")
+        raise ParquetError(f"The new footer has {metadata.num_rows} rows instead of {expected_rows}. {WRITE_AGAIN}")
     if names != list(expected_names):
-        raise ParquetError("The new footer does not have the expected columns.")
+        raise ParquetError(f"The new footer does not have the expected columns. {WRITE_AGAIN}")

@@ -16,6 +16,8 @@ from kumo_async.formats.parquet_schema import ParquetError
 from kumo_async.formats.thrift import Struct, ThriftError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from kumo_async.formats.parquet_footer import Footer
 
 __all__ = ["CODECS", "ColumnMeta", "Sorting", "column_metas", "sorting_of"]
@@ -67,22 +69,40 @@ class ColumnMeta:
 
     def proves_within(self, most: int) -> bool:
         """Say whether its statistics prove that no value of this column of uint64 is larger than `most`."""
+        return self._proves(_BOUNDS, lambda low, high: _bounded_unsigned(low, high, most))
+
+    def proves_digits(self, digits: int, width: int | None) -> bool:
+        """Say whether its statistics prove that no decimal of `width` bytes has more than so many digits.
+
+        Bounds of another width may be cut off, and what the older fields say of decimals was often compared as text.
+        """
+        return self._proves(_BOUNDS[:1], lambda low, high: _bounded_signed(low, high, 10**digits, width))
+
+    def _proves(self, bounds: Iterable[tuple[int, int]], test: Callable[[bytes, bytes], bool]) -> bool:
         if self.fields.get(_STATISTICS, (0,))[0] != thrift.STRUCT:
             return False
         try:
             found, _ = thrift.scan(self.data, self.fields[_STATISTICS][2])
             nulls = thrift.integer(self.data, found, _NULL_COUNT, -1)
             only_nulls = nulls == thrift.integer(self.data, self.fields, _NUM_VALUES)
-            return only_nulls or any(self._bounded(found, *ids, most) for ids in _BOUNDS)
+            return only_nulls or any(test(*(thrift.binary(self.data, found, i) or b"" for i in ids)) for ids in bounds)
         except ThriftError:
             return False
 
-    def _bounded(self, found: Struct, low: int, high: int, most: int) -> bool:
-        smallest, largest = (thrift.binary(self.data, found, field) or b"" for field in (low, high))
-        if len(smallest) != 8 or len(largest) != 8:
-            return False
-        # A writer that compared them as signed numbers has a smallest one that looks larger than the largest.
-        return int.from_bytes(smallest, "little") <= int.from_bytes(largest, "little") <= most
+
+def _bounded_unsigned(low: bytes, high: bytes, most: int) -> bool:
+    if len(low) != 8 or len(high) != 8:
+        return False
+    # A writer that compared them as signed numbers has a smallest one that looks larger than the largest.
+    return int.from_bytes(low, "little") <= int.from_bytes(high, "little") <= most
+
+
+def _bounded_signed(low: bytes, high: bytes, limit: int, width: int | None) -> bool:
+    if not width or len(low) != width or len(high) != width:
+        return False
+    # A writer that compared them as unsigned numbers has a smallest one that looks larger than the largest.
+    smallest, largest = (int.from_bytes(bound, "big", signed=True) for bound in (low, high))
+    return -limit < smallest <= largest < limit
 
 
 def column_metas(footer: Footer, group: int) -> list[ColumnMeta]:

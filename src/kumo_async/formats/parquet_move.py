@@ -103,7 +103,8 @@ class Mover:
     def _meta_values(self, leaf: int, meta: Struct, start: int, end: int, shift: int) -> dict[int, bytes | None]:
         values: dict[int, bytes | None] = {}
         if leaf in self._paths:
-            values[ids.PATH] = self._paths[leaf]
+            # What a column has of key-value metadata speaks of it by its old name, if at all by a name.
+            values |= {ids.PATH: self._paths[leaf], ids.COLUMN_KEY_VALUES: None}
         for field in _PAGE_OFFSETS:
             if field in meta:
                 offset = thrift.integer(self._data, meta, field)

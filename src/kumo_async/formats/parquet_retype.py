@@ -7,25 +7,35 @@ stay as they are: below 2^63 signed and unsigned order are the same. Labels such
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import io
+from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from kumo_async.formats import thrift
 from kumo_async.formats.arrow_errors import arrow_errors
-from kumo_async.formats.arrow_schema import ARROW_KEY
-from kumo_async.formats.parquet import MAGIC, with_tail
+from kumo_async.formats.key_values import Changes
+from kumo_async.formats.parquet import MAGIC, WRITE_AGAIN, with_tail
 from kumo_async.formats.parquet_footer import KEY_VALUES, MAX_KEY_VALUES, NUM_ROWS, ROW_GROUPS, SCHEMA, Footer
+from kumo_async.formats.parquet_rename import metadata_patches
 from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError, Schema, SchemaElement
-from kumo_async.formats.types import Action, ColumnType, decide
+from kumo_async.formats.types import Action, ColumnType, decide, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from kumo_async.formats.thrift import Patch, Struct
 
-__all__ = ["arrow_schema", "count_elements", "read_arrow_schema", "retyped", "without_labels", "without_row_groups"]
+__all__ = [
+    "arrow_schema",
+    "count_elements",
+    "read_arrow_schema",
+    "retyped",
+    "with_data",
+    "without_labels",
+    "without_row_groups",
+]
 
 _CONVERTED, _LOGICAL = 6, 10
 
@@ -42,7 +52,7 @@ _BYTE_ARRAY, _FIXED_BYTES = 6, 7
 #: Months, days and milliseconds, of which Arrow sees only that they take twelve bytes:
 #: https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#interval
 _INTERVAL = 21
-_INTERVAL_REMEDY = "cast it to a number, such as seconds, or to string"
+_INTERVAL_REMEDY = "cast it to a number, such as seconds with DuckDB's epoch(), or to string"
 
 #: Converted type and logical type of plain text, which the pages of enums and of JSON are.
 _TEXTS = ("enum", "json")
@@ -71,7 +81,7 @@ def read_arrow_schema(data: bytes) -> Any:
     try:
         return pq.read_schema(io.BytesIO(MAGIC + with_tail(data)))
     except arrow_errors() as error:
-        raise ParquetError(f"pyarrow cannot read its schema: {error}") from error
+        raise ParquetError(f"pyarrow cannot read its schema: {shortened(str(error))}. {WRITE_AGAIN}") from error
 
 
 def without_labels(footer: Footer, columns: Sequence[ColumnType]) -> list[ColumnType]:
@@ -102,29 +112,35 @@ def _without_label(element: SchemaElement, column: ColumnType) -> ColumnType:
     return dataclasses.replace(column, target=target, action=Action.RELABEL)
 
 
-def retyped(footer: Footer, columns: Sequence[ColumnType]) -> Footer:
+def retyped(footer: Footer, columns: Sequence[ColumnType]) -> tuple[Footer, tuple[str, ...]]:
     """Give the footer of the same file with other types over its pages, as the decisions say.
+
+    What the file's own metadata say of columns of other types is rewritten or dropped, also where those are cast.
 
     Args:
         footer: The source's footer.
-        columns: One decision for each top-level column. RELABEL and RETYPE are carried out; the others change nothing.
+        columns: One decision for each top-level column. RELABEL and RETYPE are carried out; the others change nothing
+            of the schema.
 
     Returns:
-        The new footer; the same one if nothing changes.
+        The new footer, the same one if nothing changes; and the keys of the metadata that were dropped.
 
     Raises:
         ParquetError: A column's pages are not of the physical type that its logical type asks for.
     """
     schema = _schema_patches(footer, columns)
-    patches = sorted([*schema, *_arrow_patches(footer, columns)])
+    types = [c.target if c.action in (Action.RETYPE, Action.CAST) else None for c in columns]
+    changes = Changes(footer.columns, footer.columns, types)
+    regular = not all(column.action is Action.KEEP for column in columns)
+    patches = [*schema, *(metadata_patches(footer, changes, partial(_regular_fields, columns)) if regular else [])]
     if not patches:
-        return footer
+        return footer, ()
     moved = sum(len(value) - (end - start) for start, end, value in schema)
-    data = thrift.splice(footer.data, 0, len(footer.data), patches)
-    return _with_data(footer, data, moved)
+    data = thrift.splice(footer.data, 0, len(footer.data), sorted(patches))
+    return with_data(footer, data, moved), tuple(changes.dropped)
 
 
-def _with_data(footer: Footer, data: bytes, moved: int) -> Footer:
+def with_data(footer: Footer, data: bytes, moved: int) -> Footer:
     """Build a footer around bytes whose row groups are those of another, so that they need not be read again."""
     _, _, start, end = footer.fields[ROW_GROUPS]
     fields, _ = thrift.scan(data, 0, ROW_GROUPS, lambda _data, pos, _fields: pos + end - start)
@@ -176,39 +192,18 @@ def _signed(data: bytes, leaf: Struct, column: ColumnType) -> list[Patch]:
         source = source.value_type
     physical, converted, logical = _SIGNED[source.bit_width]
     if thrift.integer(data, leaf, 1) != physical:
-        raise ParquetError(f"Column {column.name!r} is of type {column.source}, which is not what its pages hold.")
+        raise ParquetError(
+            f"Column {shortened(column.name)!r} is of type {column.source}, which is not what its pages hold. Write "
+            f"the file again, with another version of its writer or with another type, such as int64."
+        )
     label = None if converted is None else thrift.write_integer(converted)
     return thrift.changes(leaf, {_CONVERTED: label, _LOGICAL: logical})
 
 
-def _arrow_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch]:
-    entries = thrift.structs(footer.data, footer.fields, KEY_VALUES, MAX_KEY_VALUES)
-    return list(_value_patches(footer, entries, columns))
-
-
-def _value_patches(footer: Footer, entries: list[Struct], columns: Sequence[ColumnType]) -> Iterator[Patch]:
-    for struct, (key, value) in zip(entries, footer.key_value_metadata, strict=True):
-        if key == ARROW_KEY and value is not None:
-            new = _regular(value, columns)
-            if new is not None and new != value:
-                yield from thrift.changes(struct, {2: thrift.write_binary(new)})
-
-
-def _regular(value: bytes, columns: Sequence[ColumnType]) -> bytes | None:
-    """Write Arrow's embedded schema anew with types that Kumo takes; None if it is not one that readers could use."""
-    import pyarrow as pa
-
-    try:
-        embedded = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value, validate=True)))
-        if len(embedded) != len(columns):
-            return None
-        # Names that are no text are found only here, one by one.
-        fields = list(map(_regular_field, embedded, decide(embedded), columns))
-        if all(new.type.equals(old.type) for new, old in zip(fields, embedded, strict=True)):
-            return None
-        return base64.b64encode(pa.schema(fields, metadata=embedded.metadata).serialize().to_pybytes())
-    except arrow_errors():
-        return None
+def _regular_fields(columns: Sequence[ColumnType], embedded: Any) -> list[Any]:
+    """Give the fields of Arrow's embedded schema with types that Kumo takes."""
+    # Names that are no text are found only here, one by one.
+    return list(starmap(_regular_field, zip(embedded, decide(embedded), columns, strict=True)))
 
 
 def _regular_field(field: Any, embedded: ColumnType, column: ColumnType) -> Any:

@@ -9,6 +9,8 @@ from kumo_async.formats.parquet_schema import ParquetError
 from kumo_async.formats.thrift import ThriftError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from kumo_async.formats.parquet_footer import Footer
 
 __all__ = ["writer_settings"]
@@ -17,7 +19,7 @@ _WRITTEN = {"NONE", "SNAPPY", "GZIP", "BROTLI", "ZSTD"}
 _LZ4 = {"LZ4", "LZ4_RAW"}
 
 
-def writer_settings(footer: Footer, schema: Any) -> dict[str, Any]:
+def writer_settings(footer: Footer, schema: Any, *, without_statistics: Collection[str] = ()) -> dict[str, Any]:
     """Return the arguments for `pyarrow.parquet.ParquetWriter` that make files like this one.
 
     The first row group speaks for all. Codecs that can only be read become Snappy, and the level of a codec, which no
@@ -26,15 +28,19 @@ def writer_settings(footer: Footer, schema: Any) -> dict[str, Any]:
     Args:
         footer: The source's footer, with at least one row group that has rows.
         schema: The Arrow schema that is to be written; each column has one leaf.
+        without_statistics: Names of columns of which nothing is said that pyarrow would compare wrongly.
 
     Raises:
         ParquetError: The footer is damaged where it says so.
     """
     first = next(number for number, group in enumerate(footer.row_groups) if group.num_rows)
     try:
-        return _settings(footer, first, [_leaf_path(field) for field in schema])
+        settings = _settings(footer, first, [_leaf_path(field) for field in schema])
     except ThriftError as error:
         raise ParquetError(f"The footer is damaged: {error}") from error
+    if without_statistics:
+        settings["write_statistics"] = [_leaf_path(f) for f in schema if f.name not in without_statistics]
+    return settings
 
 
 def _settings(footer: Footer, group: int, paths: list[str]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from kumo_async.formats import thrift
-from kumo_async.formats.arrow_schema import ARROW_KEY
 from kumo_async.formats.arrow_wide import with_narrow_integers
+from kumo_async.formats.key_values import ARROW_KEY
 from kumo_async.formats.parquet_footer import KEY_VALUES, MAX_KEY_VALUES, SCHEMA, Footer
 from kumo_async.formats.parquet_retype import (
     arrow_schema,
@@ -39,9 +39,10 @@ _CHILDREN, _COLUMN_ORDERS = 5, 7
 #: The description of a column of optional bytes, up to its name.
 _BYTES = b"\x15\x0c\x25\x02\x18"
 
-_WIDE_REMEDY = "cast it to int64, or to double, decimal or string, as its values allow"
-_ITEMS_REMEDY = "cast its items to int64 or double"
-_BROKEN_REMEDY = "write it with another type, for example string"
+_CAST = "`df.with_columns(polars.col([x]).cast({}))`"
+_WIDE_REMEDY = "cast it to int64, or to double or string, as its values allow", _CAST.format("polars.Int64")
+_ITEMS_REMEDY = "cast its items to int64 or double", _CAST.format("polars.List(polars.Int64)")
+_BROKEN_REMEDY = "write it with another type, for example string", ""
 
 
 def decide_columns(footer: Footer, *, allow_casts: bool = True) -> list[ColumnType]:
@@ -72,15 +73,17 @@ def _decided(footer: Footer, allow_casts: bool) -> list[ColumnType]:
     return without_labels(footer, decide(arrow_schema(footer), allow_casts=allow_casts))
 
 
-def _refused(column: ColumnType, kind: str, remedy: str) -> ColumnType:
-    return ColumnType(column.name, kind, kind, Action.REFUSE, remedy)
+def _refused(column: ColumnType, kind: str, remedy: tuple[str, str]) -> ColumnType:
+    words, code = remedy
+    return ColumnType(column.name, kind, kind, Action.REFUSE, words, code=code)
 
 
 def _wide(column: ColumnType, kind: str) -> ColumnType:
     """Refuse a column of which pyarrow sees only that each value takes 16 bytes; nested ones are refused anyway."""
     shown = str(column.source).replace("fixed_size_binary[16]", kind)
     is_list = hasattr(column.source, "value_type")
-    return _refused(column, shown, _WIDE_REMEDY if shown == kind else _ITEMS_REMEDY if is_list else column.remedy)
+    others = _ITEMS_REMEDY if is_list else (column.remedy, column.code)
+    return _refused(column, shown, _WIDE_REMEDY if shown == kind else others)
 
 
 def _narrowed(footer: Footer) -> tuple[Footer, dict[int, str]]:

@@ -1,15 +1,18 @@
-"""Whether records are fit for a table: as many fields in each, no NUL, and all of it UTF-8."""
+"""Whether records are fit for a table: as many fields in each, no NUL, all of it UTF-8; and what to do if not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
-from kumo_async.formats.record_hints import EscapedQuotes
+from kumo_async.formats.recode import propose_encoding
+from kumo_async.formats.record_hints import TRIED, Remedies, Surroundings
 
 if TYPE_CHECKING:
-    from kumo_async.formats.records import RecordEnds
+    from kumo_async.formats.csv_dialect import CsvDialect
+    from kumo_async.formats.records import RecordEnds, RecordError
 
 __all__ = ["CheckError", "RecordChecker"]
 
@@ -37,15 +40,6 @@ class _Fault(NamedTuple):
     remedy: str
 
 
-_NUL: Final = "Remove it; or pass csv=CsvOptions(encoding=...) if the file is UTF-16 or UTF-32"
-_NOT_UTF8: Final = "Pass its encoding, such as csv=CsvOptions(encoding='latin-1')"
-_RAGGED: Final = "Mend the record; or pass the file's dialect as csv=CsvOptions(...) if it is not the one in use"
-_ESCAPED: Final = (
-    "Pass csv=CsvOptions(escape='\\\\') if a backslash makes the quote behind it literal, as the record may mean; or "
-    "mend the record, or pass the file's dialect if it is not the one in use"
-)
-
-
 class RecordChecker:
     r"""Checks records, block by block, beside the scanner that finds their ends and counts their fields.
 
@@ -53,25 +47,38 @@ class RecordChecker:
     fields. So the answer does not depend on how the data is cut into blocks.
 
     Args:
+        dialect: The dialect that the scanner reads.
         columns: The number of fields that each record must have.
         offset: The offset in bytes of the first record.
-        quote: The quote that a backslash may be meant to escape, which errors then say; None where that cannot be.
+        rows: The rows before it.
+        ahead: Returns some of the bytes from an offset on. An error looks at what follows the last block to say what to
+            do about it.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
         >>> from kumo_async.formats.records import RecordScanner
-        >>> scanner, checker = RecordScanner(CsvDialect(), count_fields=True), RecordChecker(2)
+        >>> scanner, checker = RecordScanner(CsvDialect(), count_fields=True), RecordChecker(CsvDialect(), 2)
         >>> checker.check(b"1,2\n3\n", scanner.feed(b"1,2\n3\n"))
         Traceback (most recent call last):
             ...
         kumo_async.formats.record_checks.CheckError: record 2, which begins at byte 4, has 1 field instead of 2
     """
 
-    def __init__(self, columns: int, offset: int = 0, quote: bytes | None = None) -> None:
+    def __init__(
+        self,
+        dialect: CsvDialect,
+        columns: int,
+        offset: int = 0,
+        *,
+        rows: int = 0,
+        ahead: Callable[[int], bytes] = lambda _: b"",
+    ) -> None:
         self._columns = columns
         self._offset = self._start = offset  # of the next byte, and of the record that has not ended
-        self._rows = 0
-        self._escaped = EscapedQuotes(quote)
+        self._rows = rows
+        self._ahead = ahead
+        self._surroundings = Surroundings()
+        self._remedies = Remedies(dialect, columns)
         self._tail = b""  # the last bytes, where they may be a character that the next block completes
 
     def check(self, block: bytes | bytearray, ends: RecordEnds, *, final: bool = False) -> None:
@@ -90,23 +97,53 @@ class RecordChecker:
             raise CheckError(bad)
         if ragged:
             raise CheckError(ragged)
-        if ends.counted:
-            self._escaped.keep(block, ends, self._offset)
-        self._offset += len(block)
-        self._rows += ends.rows
         if ends.end >= 0:
             self._start = ends.end
+        self._surroundings.keep(block, ends.end - self._offset if ends.end >= 0 else -1)
+        self._offset += len(block)
+        self._rows += ends.rows
+
+    def refuse(self, block: bytes | bytearray, error: RecordError) -> NoReturn:
+        """Raise the first fault, where the scanner found a record that breaks the grammar.
+
+        Args:
+            block: The bytes that were fed to the scanner, none at the end of the data.
+            error: What the scanner raised.
+
+        Raises:
+            CheckError: Always: about a record before, or that one.
+        """
+        if error.text is not None:
+            cut = error.text - self._offset
+            self.check(block[:cut], error.ends)
+            block = block[cut:]
+        block = self._continued(block, 0)
+        near = self._surroundings.at(block, -1)
+        opening = error.offset - self._start
+        if error.text is not None:
+            remedy = self._remedies.misquoted(near, opening, error.text - self._start, block[:TRIED])
+        elif error.escaped:
+            remedy = self._remedies.escaped_end()
+        else:
+            remedy = self._remedies.unclosed(near, opening)
+        raise CheckError(_Fault(error.record, error.offset, f" {error.what}", remedy)) from error
+
+    def _continued(self, block: bytes | bytearray, start: int) -> bytes | bytearray:
+        """Return a block with so much of what follows it that enough can be looked at from `start` on."""
+        missing = TRIED - (len(block) - max(start, 0))
+        return block + self._ahead(self._offset + len(block))[:missing] if missing > 0 else block
 
     def _bad_byte(self, block: bytes | bytearray, ends: RecordEnds, final: bool) -> _Fault | None:
         nul = block.find(0)
-        found = [] if nul < 0 else [(self._offset + nul, " holds a NUL", _NUL)]
+        found = [] if nul < 0 else [(self._offset + nul, " holds a NUL")]
         if (not_utf8 := self._not_utf8(block, final)) is not None:
-            found.append((not_utf8, " is not UTF-8", _NOT_UTF8))
+            found.append((not_utf8, " is not UTF-8"))
         if not found:
             return None
-        offset, what, remedy = min(found)
+        offset, what = min(found)
+        remedy = propose_encoding(block, max(offset - self._offset, 0))
         record = self._rows + int(np.searchsorted(ends.row_offsets, offset, side="right")) + 1
-        return _Fault(record, offset, f"{what} at byte {offset}", remedy)
+        return _Fault(record, offset, f"{what} at byte {offset}", remedy[0].upper() + remedy[1:])
 
     def _not_utf8(self, block: bytes | bytearray, final: bool) -> int | None:
         if not self._tail and block.isascii():
@@ -136,8 +173,10 @@ class RecordChecker:
         fields = int(counts[at])
         count = "1 field" if fields == 1 else f"{fields:,} fields"
         what = f", which begins at byte {offset}, has {count} instead of {self._columns:,}"
-        escaped = self._escaped.found(block, offset - self._offset, int(ends.offsets[at]) - self._offset)
-        return _Fault(self._rows + at - int(blank) + 1, offset, what, _ESCAPED if escaped else _RAGGED)
+        start = offset - self._offset
+        near = self._surroundings.at(self._continued(block, start), start)
+        remedy = self._remedies.ragged(near, int(ends.offsets[at]) - offset, fields)
+        return _Fault(self._rows + at - int(blank) + 1, offset, what, remedy)
 
 
 def _incomplete(data: bytes) -> int:

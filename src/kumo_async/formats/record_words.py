@@ -23,6 +23,8 @@ __all__ = [
     "ahead",
     "alternate",
     "behind",
+    "count_before",
+    "first_position",
     "flags",
     "has",
     "last_position",
@@ -60,6 +62,22 @@ def positions(words: Words) -> Offsets:
     """The positions of all bits that are set."""
     # As flags, since numpy finds those much faster than bytes that are not zero.
     return np.flatnonzero(flags(words))
+
+
+def first_position(words: Words) -> int:
+    """The position of the first bit that is set; -1 if none is."""
+    if not words.any():
+        return -1
+    at = int((words != 0).argmax())
+    word = int(words[at])
+    return at * 64 + (word & -word).bit_length() - 1
+
+
+def count_before(words: Words, position: int) -> int:
+    """How many bits before a position are set."""
+    word = position >> 6
+    rest = int(words[word]) & ((1 << (position & 63)) - 1)
+    return int(np.bitwise_count(words[:word]).sum()) + rest.bit_count()
 
 
 def last_position(words: Words) -> int:

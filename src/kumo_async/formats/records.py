@@ -5,15 +5,20 @@ the newline ends a record. `RecordScanner` sees every byte once, keeps a handful
 exact: it agrees with Python's `csv` module, byte for byte, wherever the blocks happen to be split. `RecordCutter` turns
 record ends into partitions.
 
+The grammar is that of RFC 4180, and strict. A quote opens a field only as its first byte; elsewhere in an unquoted
+field it is text. After a closing quote only the delimiter, a line end or the end of the data may come. So what a quote
+means hangs on the bytes before it alone, and an escape, in dialects that have one, is in force wherever it is not
+escaped itself.
+
 The way from a block to its record ends, each step a few numpy passes over the bits of its bytes (`record_bits`):
 
 1. *Escapes*, in dialects that have one: every escaped byte is left out.
-2. *Quotes*: which bytes lie within quoted fields, also where some quotes are literals (`record_quotes`).
+2. *Quotes*: which bytes lie within quoted fields, also where some quotes are literals, and whether text follows one
+   (`record_quotes`).
 3. *Ends*: the newlines outside of quotes.
 4. *Fields*, where asked for: the delimiters outside of quotes (`record_fields`).
 
-Only the bytes on both sides of a block's border, and escapes behind closing quotes that contradict each other again and
-again, are walked through the state machine itself.
+Only the byte on the other side of a block's border is looked at by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +31,8 @@ from kumo_async.formats.record_bits import BitScanner
 from kumo_async.formats.record_cutter import Cut, RecordCutter
 from kumo_async.formats.record_ends import JoinedEnds, PackedEnds, RecordEnds
 from kumo_async.formats.record_fields import count_behind
-from kumo_async.formats.record_states import FRESH, LF, State, moves
+from kumo_async.formats.record_states import State
+from kumo_async.formats.record_words import count_before
 
 if TYPE_CHECKING:
     from kumo_async.formats.csv_dialect import CsvDialect
@@ -34,21 +40,37 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "RecordCutter", "RecordEnds", "RecordError", "RecordScanner"]
 
 _PIECE: Final = 1 << 20  # bytes looked at together: bounds the memory whatever the caller feeds
-_WALKED: Final = 1 << 16  # the same where each special byte becomes some Python objects
 
 
 class RecordError(ValueError):
-    """The data ends inside a quoted field.
+    """A record breaks the grammar: text follows a closing quote, or the data ends within a field.
 
     Attributes:
-        record: The number of the record that never ends, from 1 where the scanner began; blank lines do not count.
-        offset: The offset in bytes of the quote that was never closed.
+        record: The number of the record in which the field begins, from 1; blank lines do not count.
+        what: What is wrong with it, in words that follow its number.
+        offset: The offset in bytes of the quote that opens the field; or of the last end of a line, if it is escaped.
+        text: The offset in bytes of the text after the closing quote; None where the data ends first.
+        escaped: Whether the data ends first because what would end the record is escaped.
+        ends: The ends of the records before it, as far as they were not returned.
     """
 
-    def __init__(self, record: int, offset: int) -> None:
-        super().__init__(f"record {record} never ends: the quote that opens at byte {offset} is not closed")
+    def __init__(
+        self,
+        record: int,
+        what: str,
+        offset: int,
+        *,
+        text: int | None = None,
+        escaped: bool = False,
+        ends: RecordEnds | None = None,
+    ) -> None:
+        super().__init__(f"record {record} {what}")
         self.record = record
+        self.what = what
         self.offset = offset
+        self.text = text
+        self.escaped = escaped
+        self.ends = ends if ends is not None else JoinedEnds([])
 
 
 class RecordScanner:
@@ -57,12 +79,15 @@ class RecordScanner:
     Args:
         dialect: How the data separates and quotes its fields.
         offset: The absolute offset in bytes of the first byte that will be fed; a record must start there.
+        rows: The rows before it.
         count_fields: Whether to find the delimiters too, by which the fields of each record can be counted.
 
     Attributes:
         offset: The offset of the next byte to be fed.
         rows: The rows that have ended so far; blank lines do not count.
         count_fields: See above; may be set to False between two blocks, for good.
+        spaced: The number of the first record with a quote that opens no field since spaces stand before it; None as
+            long as none was found. Some are passed over: of a MiB with literal quotes the first quarter is looked at.
 
     Example:
         >>> from kumo_async.formats.csv_dialect import CsvDialect
@@ -73,20 +98,19 @@ class RecordScanner:
         ([14], 3)
     """
 
-    def __init__(self, dialect: CsvDialect, offset: int = 0, *, count_fields: bool = False) -> None:
+    def __init__(self, dialect: CsvDialect, offset: int = 0, *, rows: int = 0, count_fields: bool = False) -> None:
         self.offset = offset
-        self.rows = 0
+        self.rows = rows
         self.count_fields = count_fields
+        self.spaced: int | None = None
         self._delimiters = 0  # of the record that has not ended
         self._state = State.RECORD
         self._opened = offset  # where the last quoted field began
+        self._last = b""
         self._cr_blank = False  # in state CR: whether the record is a blank line
         self._found: list[RecordEnds] = []
-        self._quote, self._escape = dialect.quote, dialect.escape
-        self._bit_scanner = BitScanner(dialect, _PIECE)
-        self._moves = moves(dialect)
-        special = b"\r\n" + dialect.delimiter + (dialect.quote or b"") + (dialect.escape or b"")
-        self._special = np.isin(np.arange(256), list(special))
+        self._quote, self._escape, self._delimiter = dialect.quote, dialect.escape, dialect.delimiter
+        self._bit_scanner = BitScanner(dialect)
 
     def feed(self, block: bytes | bytearray) -> RecordEnds:
         """Scan the next bytes.
@@ -96,6 +120,9 @@ class RecordScanner:
 
         Returns:
             The records whose end became certain. A CR at the very end of the block is not certain: an LF may follow.
+
+        Raises:
+            RecordError: Text follows a closing quote. Nothing can be fed after that.
         """
         for start in range(0, len(block), _PIECE):
             piece = block if len(block) <= _PIECE else block[start : start + _PIECE]
@@ -103,6 +130,7 @@ class RecordScanner:
             if used < len(piece):
                 # A bytearray would be copied where nothing is cut off.
                 self._scan(piece[used:] if used else piece)
+            self._last = bytes(piece[-1:])
         return self._take()
 
     def finish(self) -> RecordEnds:
@@ -112,37 +140,44 @@ class RecordScanner:
             The last record, if it was still open: one without a final newline, or with a lone CR as its terminator.
 
         Raises:
-            RecordError: The data ends inside a quoted field.
+            RecordError: The data ends inside a quoted field, or what would end the last record is escaped.
         """
         if self._state in (State.QUOTED, State.QUOTED_ESCAPED):
-            raise RecordError(self.rows + 1, self._opened)
+            what = f"never ends: the quote that opens at byte {self._opened} is not closed"
+            raise RecordError(self.rows + 1, what, self._opened)
+        escaped = self._state is State.PLAIN and self._last in (b"\r", b"\n")
+        if escaped or self._state is State.ESCAPED:
+            at = self.offset - escaped
+            raise RecordError(self.rows + 1, f"never ends: its end at byte {at} is escaped", at, escaped=True)
         if self._state is not State.RECORD:
-            self._add([self.offset], [self._state is State.CR and self._cr_blank], [self._delimiters + 1])
-        self._state = State.RECORD
+            self._end_record(self.offset)
         return self._take()
 
-    def _add(self, offsets: list[int], blank: list[bool], fields: list[int]) -> None:
-        if offsets:
-            flags = np.array(blank, np.bool_)
-            counts = np.array(fields, np.int64) if self.count_fields else None
-            ends = RecordEnds(np.array(offsets, np.int64), flags if flags.any() else None, counts)
-            self._found.append(ends)
-            self.rows += ends.rows
+    def _end_record(self, offset: int) -> None:
+        blank = self._state is State.CR and self._cr_blank
+        counts = np.array([self._delimiters + 1], np.int64) if self.count_fields else None
+        self._found.append(RecordEnds(np.array([offset], np.int64), np.array([True]) if blank else None, counts))
+        self.rows += not blank
+        self._state, self._delimiters = State.RECORD, 0
 
     def _take(self) -> RecordEnds:
         found, self._found = self._found, []
         return found[0] if len(found) == 1 else JoinedEnds(found)
 
     def _settle(self, piece: bytes | bytearray) -> int:
-        """Leave the states that hang on the very next byte; return how many bytes that took, at most 2."""
-        used = 0
-        while self._state >= State.CLOSED and used < len(piece):
-            if self._state is State.CR and piece[used] != LF:
-                self._add([self.offset], [self._cr_blank], [self._delimiters + 1])
-                self._state, self._delimiters = State.RECORD, 0
-            else:
-                self._walk(piece[used : used + 1])
-                used += 1
+        """Leave the states that hang on the very next byte; return how many bytes that took, at most one."""
+        byte, used = piece[:1], 0
+        if self._state is State.CR:
+            used = int(byte == b"\n")
+            self._end_record(self.offset + used)
+        elif self._state is State.CLOSED:
+            used = int(byte == self._quote)
+            if not used and byte not in (self._delimiter, b"\r", b"\n"):
+                raise self._text_error()
+            self._state = State.QUOTED if used else State.PLAIN
+        elif self._state in (State.ESCAPED, State.QUOTED_ESCAPED):
+            used, self._state = 1, State.PLAIN if self._state is State.ESCAPED else State.QUOTED
+        self.offset += used
         return used
 
     def _scan(self, piece: bytes | bytearray) -> None:
@@ -151,10 +186,12 @@ class RecordScanner:
             self.offset += len(piece)
             return
         bits = self._bit_scanner.scan(piece, self._state, separate=self.count_fields)
-        if bits is None:
-            for start in range(0, len(piece), _WALKED):
-                self._walk(piece[start : start + _WALKED])
-            return
+        if bits.text >= 0:
+            self._scan(piece[: bits.text])
+            raise self._text_error()
+        if bits.spaced >= 0:
+            self.spaced = self.rows + count_before(bits.rows, bits.spaced) + 1
+            self._bit_scanner.seek_spaced = False
         ends = PackedEnds(bits, self.offset, self._delimiters)
         if bits.delimiters is not None:
             self._delimiters = count_behind(bits.ends, bits.delimiters, self._delimiters)
@@ -168,28 +205,8 @@ class RecordScanner:
     def _matters_within_quotes(self, piece: bytes | bytearray) -> bool:
         return any(byte is not None and byte in piece for byte in (self._quote, self._escape))
 
-    def _walk(self, piece: bytes | bytearray) -> None:
-        """Scan a piece by the state machine itself, from special byte to special byte."""
-        data = np.frombuffer(piece, np.uint8)
-        special = self._special.take(data)
-        steps = np.flatnonzero(special | np.concatenate(([True], special[:-1])))
-        state, record, cr, quoted, field = self._state, State.RECORD, State.CR, State.QUOTED, State.FIELD
-        ends: list[int] = []
-        blank: list[bool] = []
-        fields: list[int] = []
-        for at, byte in zip((steps + self.offset).tolist(), data[steps].tolist(), strict=True):
-            before, state = state, self._moves[state][byte]
-            if before is cr or state is record:
-                ends.append(at + (state is record))
-                blank.append(self._cr_blank if before is cr else before is record)
-                fields.append(self._delimiters + 1)
-                self._delimiters = 0
-            if state is cr:
-                self._cr_blank = before is record or before is cr
-            elif state is quoted and before in FRESH:
-                self._opened = at
-            elif state is field:
-                self._delimiters += 1
-        self._add(ends, blank, fields)
-        self._state = state
-        self.offset += len(piece)
+    def _text_error(self) -> RecordError:
+        what = (
+            f"has text at byte {self.offset}, after the quote that closes the field which opens at byte {self._opened}"
+        )
+        return RecordError(self.rows + 1, what, self._opened, text=self.offset, ends=self._take())

@@ -5,10 +5,11 @@ For each column one of five things is right, and the first that keeps every valu
     KEEP      Kumo takes the type
     RELABEL   the pages hold it already, only Arrow's schema in the footer says otherwise (large_string, views, …)
     RETYPE    the pages hold it already, the footer's own schema says otherwise (uint8, uint16, uint64 that fits)
-    CAST      the pages must be written anew (uint32, half float, binary of fixed size)
+    CAST      the pages must be encoded again (uint32, half float, binary of fixed size, null, wide decimals that fit)
     REFUSE    no cast keeps what the column means, so the user must choose one
 
-Types are decided from the schema alone; whether the values of a uint64 column fit is for the reader of its pages.
+Types are decided from the schema alone; whether the values of a uint64 or of a wide decimal fit is for the reader of
+its pages.
 """
 
 from __future__ import annotations
@@ -22,13 +23,27 @@ from kumo_async.errors import RefusedColumn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["MAX_LISTED", "Action", "ColumnType", "decide", "refusal", "refused_columns"]
+__all__ = [
+    "MAX_DECIMAL_DIGITS",
+    "MAX_LISTED",
+    "Action",
+    "ColumnType",
+    "decide",
+    "refusal",
+    "refused_columns",
+    "shortened",
+]
 
 MAX_DECIMAL_DIGITS = 18
 """Documented by Kumo for decimals."""
 
 MAX_LISTED = 200
 """Columns that one message names; a table may have thousands. The error's `columns` has all of them."""
+
+_NARROWER = f"cast it to decimal({MAX_DECIMAL_DIGITS}, s) or to double"
+
+_MAX_SHOWN = 120
+"""Characters of a name or a type that a message shows; a nested type may have thousands."""
 
 #: Bits of the signed type that holds every value of an unsigned one; uint64 has none, so its values must be looked at.
 _SIGNED = {8: "int16", 16: "int32", 32: "int64", 64: "int64"}
@@ -53,8 +68,9 @@ class ColumnType:
         source: Its Arrow type in the file.
         target: Its Arrow type in Kumo; the same as `source` where it is refused.
         action: What has to be done.
-        remedy: What the user can do where it is refused.
+        remedy: What the user can do where it is refused, or its values do not fit.
         must_fit: Whether the values have to be looked at, since the target does not hold all that the type could.
+        code: How the remedy is written: `table` is what pyarrow reads of the file, and `x` the column's name.
     """
 
     name: str
@@ -63,6 +79,7 @@ class ColumnType:
     action: Action
     remedy: str = ""
     must_fit: bool = False
+    code: str = ""
 
 
 def decide(schema: Any, *, allow_casts: bool = True) -> list[ColumnType]:
@@ -99,16 +116,28 @@ def _decide(name: str, source: Any) -> ColumnType:
     is_list, item = _item_of(plain)
     found = _number_or_none(item) if is_list else _scalar(plain)
     if found is None:
-        return ColumnType(name, source, source, Action.REFUSE, _remedy(plain))
+        remedy, code = _remedy(plain)
+        return ColumnType(name, source, source, Action.REFUSE, remedy, code=code)
     target, action = found
-    must_fit = bool(pa.types.is_uint64(item if is_list else plain))
+    must_fit = _must_fit(item if is_list else plain)
     if is_list:
         field = plain.value_field.with_type(target)
         # A list with other offsets has the same pages as a plain one. An embedding's length is part of what it means.
         target = pa.list_(field, plain.list_size if pa.types.is_fixed_size_list(plain) else -1)
     if action is Action.KEEP and target != source:
         action = Action.RELABEL
-    return ColumnType(name, source, target, action, "", must_fit)
+    remedy = _NARROWER if must_fit and pa.types.is_decimal(target) else ""
+    return ColumnType(name, source, target, action, remedy, must_fit)
+
+
+def _must_fit(source: Any) -> bool:
+    """Say whether a type that has a target has values that the target does not hold."""
+    from pyarrow import types
+
+    if types.is_dictionary(source):
+        return _must_fit(source.value_type)
+    is_wide = types.is_decimal(source) and source.precision > MAX_DECIMAL_DIGITS
+    return bool(is_wide or types.is_uint64(source))
 
 
 def _item_of(source: Any) -> tuple[bool, Any]:
@@ -149,8 +178,11 @@ def _scalar(source: Any) -> tuple[Any, Action] | None:
     if types.is_fixed_size_binary(source):
         return pa.binary(), Action.CAST
     if types.is_decimal(source):
-        fits = source.precision <= MAX_DECIMAL_DIGITS
-        return (pa.decimal128(source.precision, source.scale), Action.KEEP) if fits else None
+        if source.precision <= MAX_DECIMAL_DIGITS:
+            return pa.decimal128(source.precision, source.scale), Action.KEEP
+        return pa.decimal128(MAX_DECIMAL_DIGITS, min(source.scale, MAX_DECIMAL_DIGITS)), Action.CAST
+    if types.is_null(source):
+        return pa.string(), Action.CAST
     if types.is_dictionary(source):
         return _dictionary(source)
     return _number_or_none(source)
@@ -171,39 +203,67 @@ def _dictionary(source: Any) -> tuple[Any, Action] | None:
     return pa.dictionary(regular, value, ordered=source.ordered), Action.KEEP
 
 
-def _remedy(source: Any) -> str:
+_AS_JSON = "`[json.dumps(value, default=str) for value in table[x].to_pylist()]`"
+_AS_TEXT = "`[value and str(value) for value in table[x].to_pylist()]`"
+_JOINED = "`pyarrow.compute.binary_join(table[x], pyarrow.scalar(',', table[x].type.value_type))`"
+_OWN_ROWS = "give each item its own row in a second table"
+
+
+def _remedy(source: Any) -> tuple[str, str]:
+    """Say what helps, and with what code: `table` is what pyarrow reads of the file, `x` the column's name."""
     from pyarrow import types
 
     remedies = (
-        (types.is_struct, "make each of its fields a column, for example with pyarrow.Table.flatten()"),
-        (types.is_map, "write it as JSON text, or make its keys columns"),
-        (types.is_time, "cast it to an integer, such as microseconds since midnight"),
-        (types.is_duration, "cast it to a number, for example df[x].dt.total_seconds()"),
-        (types.is_null, "drop it, or cast it to a type, for example string"),
-        (types.is_decimal, f"cast it to decimal({MAX_DECIMAL_DIGITS}, s) or to double"),
-        (types.is_dictionary, "cast it to string"),
-        (types.is_run_end_encoded, "decode it with pyarrow.compute.run_end_decode()"),
-        (types.is_union, "make each of its members a column"),
+        (types.is_struct, "make each of its fields a column", "`table.flatten()`, or in Polars `df.unnest([x])`"),
+        (types.is_map, "write it as JSON text, or make its keys columns", _AS_JSON),
+        (types.is_time32, "cast it to an integer", "`table[x].cast('int32')`"),
+        (types.is_time64, "cast it to an integer", "`table[x].cast('int64')`"),
+        (types.is_duration, "cast it to a number", "`table[x].cast('int64')`, or in pandas `df[x].dt.total_seconds()`"),
+        (types.is_dictionary, "decode it and cast its values to string", "`table[x].cast(table[x].type.value_type)`"),
+        (types.is_run_end_encoded, "decode it", "`pyarrow.compute.run_end_decode(table[x])`"),
+        (types.is_union, "make each of its members a column", ""),
     )
-    if remedy := next((remedy for test, remedy in remedies if test(source)), ""):
-        return remedy
+    if found := next(((words, code) for test, words, code in remedies if test(source)), None):
+        return found
     is_list, item = _item_of(source)
-    if is_list and types.is_boolean(item):
-        return "cast it to list<int8>"
-    if is_list and (types.is_string(item) or types.is_large_string(item)):
-        return "join it to one string, or give each item its own row in a second table"
-    if is_list and types.is_nested(item):
-        return "write it as JSON text, or give each item its own row in a second table"
-    return "cast its items to integers or floats" if is_list else "cast it to string"
+    return _list_remedy(item) if is_list else ("cast it to string", _AS_TEXT)
+
+
+def _list_remedy(item: Any) -> tuple[str, str]:
+    from pyarrow import types
+
+    if types.is_boolean(item):
+        return "cast it to list<int8>", "`table[x].cast(pyarrow.list_(pyarrow.int8()))`"
+    if types.is_string(item) or types.is_large_string(item):
+        return f"join it to one string, or {_OWN_ROWS}", _JOINED
+    if types.is_binary(item) or types.is_large_binary(item) or types.is_fixed_size_binary(item):
+        return _OWN_ROWS, ""
+    if types.is_nested(item) or types.is_string_view(item):
+        return f"write it as JSON text, or {_OWN_ROWS}", _AS_JSON
+    has_32_bits = types.is_date32(item) or types.is_time32(item)
+    number = "float64" if types.is_decimal(item) else "int32" if has_32_bits else "int64"
+    return "cast its items to integers or floats", f"`table[x].cast(pyarrow.list_(pyarrow.{number}()))`"
+
+
+def shortened(text: str) -> str:
+    """Cut a name or a type that is too long for a message.
+
+    Example:
+        >>> shortened("user_id"), len(shortened("x" * 1_000))
+        ('user_id', 120)
+    """
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
 def refused_columns(columns: Iterable[ColumnType]) -> tuple[RefusedColumn, ...]:
     """Give the columns that Kumo cannot take, with what helps."""
-    return tuple(
-        RefusedColumn(c.name, str(c.source), c.remedy.replace("[x]", f"[{c.name!r}]"))
-        for c in columns
-        if c.action is Action.REFUSE
-    )
+    return tuple(RefusedColumn(c.name, str(c.source), _instruction(c)) for c in columns if c.action is Action.REFUSE)
+
+
+def _instruction(column: ColumnType) -> str:
+    name = repr(shortened(column.name))
+    code = column.code.replace("[x]", f"[{name}]")
+    return f"{column.remedy}: {code}" if code else column.remedy
 
 
 def refusal(path: str, refused: Sequence[RefusedColumn]) -> str:
@@ -213,16 +273,18 @@ def refusal(path: str, refused: Sequence[RefusedColumn]) -> str:
         >>> import pyarrow as pa
         >>> print(refusal("a.parquet", refused_columns(decide(pa.schema({"wait": pa.duration("s")})))))
         a.parquet has columns of types that Kumo does not take:
-          'wait' is duration[s]: cast it to a number, for example df['wait'].dt.total_seconds().
-        Nothing was sent. Write the file anew with these columns cast or left out.
+          'wait' is duration[s]: cast it to a number: `table['wait'].cast('int64')`, or in pandas ...
+        Nothing was sent. Write the file again with these columns cast or left out.
     """
-    lines = [f"  {column.name!r} is {column.type}: {column.remedy}." for column in refused[:MAX_LISTED]]
+    lines = [
+        f"  {shortened(column.name)!r} is {shortened(column.type)}: {column.remedy}." for column in refused[:MAX_LISTED]
+    ]
     if len(refused) > MAX_LISTED:
         lines.append(f"  and {len(refused) - MAX_LISTED} more; in Python the error's `columns` has all of them.")
     return "\n".join(
         [
             f"{path} has columns of types that Kumo does not take:",
             *lines,
-            "Nothing was sent. Write the file anew with these columns cast or left out.",
+            "Nothing was sent. Write the file again with these columns cast or left out.",
         ]
     )

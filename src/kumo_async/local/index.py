@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -42,6 +44,7 @@ class Index:
     """
 
     def __init__(self, path: Path) -> None:
+        _make_private(path)
         self._write_lock = Lock()
         self._read_lock = Lock()
         with ExitStack() as stack:
@@ -81,6 +84,26 @@ def primary_code(error: sqlite3.Error) -> int:
     """Give SQLite's code for an error without its details (https://sqlite.org/rescode.html); 0 when it has none."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF
+
+
+#: Held while an index is made. To close any descriptor of a file is to lose all of the process's locks of it
+#: (https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_), so this
+#: must be over before another thread connects to it.
+_making = Lock()
+
+
+def _make_private(path: Path) -> None:
+    """Have an index that its owner alone can read; what SQLite puts next to it gets the same mode.
+
+    One that cannot be made so is left to SQLite, which says better what is wrong with it.
+    """
+    with suppress(OSError), _making:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(OSError):
+            # Earlier versions made it readable for everybody.
+            if each.is_file() and stat.S_IMODE(each.stat().st_mode) & 0o077:
+                each.chmod(0o600)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

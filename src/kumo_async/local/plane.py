@@ -17,6 +17,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from anyio.from_thread import start_blocking_portal
 
 from kumo_async.errors import ConfigurationError
 from kumo_async.local import models
@@ -33,6 +34,7 @@ from kumo_async.local.signing import Signer, check_seconds
 from kumo_async.local.store import DiskStore
 from kumo_async.local.stores import Store
 from kumo_async.local.threads import Threads
+from kumo_async.serving import serving
 
 __all__ = ["LocalDataPlane"]
 
@@ -66,6 +68,9 @@ class LocalDataPlane:
     What was completed survives a killed process. It is meant for tests, for trying things out and for measuring; it
     binds loopback addresses only.
 
+    With ``async with`` it answers on the event loop that started it, so nothing may block that; with ``with`` it has a
+    thread with an event loop of its own.
+
     With ``store`` the parts go from the client straight to the S3 server, as they do with Kumo. So faults of
     ``put_part`` do nothing then and ``calls`` has no parts, the server's own clock decides when a URL has expired, and
     what the server is lax about is not enforced. Of rclone's (``rclone serve s3``, 1.75) that is known: it takes parts
@@ -96,12 +101,9 @@ class LocalDataPlane:
         ConfigurationError: An argument cannot be used.
 
     Example:
-        >>> import asyncio
         >>> from kumo_async.local import LocalDataPlane
-        >>> async def main() -> list[str]:
-        ...     async with LocalDataPlane() as plane:
-        ...         return plane.table_names("parquet")
-        >>> asyncio.run(main())
+        >>> with LocalDataPlane() as plane:
+        ...     plane.table_names("parquet")
         []
     """
 
@@ -142,10 +144,24 @@ class LocalDataPlane:
         self._calls = CallLog()
         self._faults = Faults(faults)
         self._running: _Running | None = None
+        self._thread = ExitStack()
 
     def __repr__(self) -> str:
         place = self._running.endpoint if self._running else "stopped"
         return f"<LocalDataPlane {place}>"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            portal = stack.enter_context(start_blocking_portal())
+            portal.call(self.start)
+            stack.callback(portal.call, self.stop)
+            self._thread = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -244,7 +260,9 @@ class LocalDataPlane:
     @property
     def _started(self) -> _Running:
         if self._running is None:
-            raise ConfigurationError("The data plane is not running: use `async with`, or call start() first.")
+            raise ConfigurationError(
+                "The data plane is not running: use `with` or `async with`, or call start() first."
+            )
         return self._running
 
     def _open_disk(self, threads: Threads) -> _Opened:
@@ -279,6 +297,8 @@ class LocalDataPlane:
         in_flight = InFlight()
         services = Services(self.api_key, threads, door, control, self._calls, self._faults, in_flight)
         await _run_app(stack, make_app(services), listener, in_flight)
+        for url in (origin, f"http://{host}:{port}"):
+            stack.enter_context(serving(url))
         return f"{origin}/api", port
 
 

@@ -2,8 +2,10 @@
 
     root/
       index.sqlite3     what is visible, what is being uploaded, and which file holds it
-      secret            the key of the part URLs, mode 0600
+      secret            the key of the part URLs
       files/            every object, and every unfinished upload, under an id made here
+
+All of it is for its owner alone: files have mode 0600, directories 0700.
 
 Visibility comes from the index alone. A file gets its last path when its upload starts, and one transaction makes it
 an object, so there is no moment at which a crash could leave half of one.
@@ -59,7 +61,8 @@ class DiskStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._files = root / "files"
-        self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._files.mkdir(mode=0o700, exist_ok=True)
         self._index = Index(root / "index.sqlite3")
 
     @property
@@ -181,8 +184,8 @@ class DiskStore:
         even = all(part["size"] == upload["slot"] for part in parts[:-1])
         file: str = upload["file"] if even and not is_open else _new_file(upload["file_type"])
         offset = 0
-        with self.path(file).open("ab"):  # makes it, when no part was written in place
-            pass
+        # Makes it, when no part was written in place.
+        os.close(os.open(self.path(file), os.O_WRONLY | os.O_CREAT, 0o600))
         for part in parts:
             if (part["file"], part["offset"]) != (file, offset):
                 copy_range(self.path(part["file"]), part["offset"], self.path(file), offset, part["size"])

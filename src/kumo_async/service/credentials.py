@@ -76,7 +76,8 @@ def resolve(
     """
     for what, given in {"url": url, "api_key": api_key, "group": group, "project": project}.items():
         check_text(what, given)
-    url = url or os.environ.get(ENDPOINT_VARIABLE) or None
+    # Blanks and line breaks around it come with copying, or out of a file, and belong to no URL.
+    url = (url or os.environ.get(ENDPOINT_VARIABLE) or "").strip() or None
     if url is not None and url.lower().startswith(LOCAL_SCHEME):
         return _local(url[len(LOCAL_SCHEME) :])
     scope = scope_of(group, project)

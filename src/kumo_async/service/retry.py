@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+import anyio
 
 from .answers import AnswerError, Verdict, is_repeated
 
@@ -15,13 +18,12 @@ __all__ = ["OnRetry", "RetryBudget", "retrying", "wait_before"]
 T = TypeVar("T")
 
 
-def _not_ours(record: logging.LogRecord) -> bool:
-    """Keep stamina's record of a retry, unless it is one of ours, of which our own events and log tell more."""
-    return not str(getattr(record, "stamina.caused_by", "")).startswith(AnswerError.__name__)
+#: Tells of the first failure that is followed by another attempt, and then once in a while: a service that is down
+#: would otherwise be a long silence. The command line shows these records.
+logger = logging.getLogger("kumo_async.retries")
 
-
-# It logs each retry as a warning, which a program that has set up no logging would see on stderr.
-logging.getLogger("stamina").addFilter(_not_ours)
+#: Seconds between two such records of one client.
+_NOTICE_SECONDS = 60.0
 
 #: Called with the number of the attempt that failed, from 1, and the failure, when it will be tried again.
 OnRetry = Callable[[int, AnswerError], None]
@@ -73,6 +75,7 @@ class RetryBudget:
         self._most = self._tokens = tokens
         self._patience = patience
         self._moved = clock()
+        self._noticed = -math.inf
 
     def refusal(self, since: float) -> str | None:
         """Take the tokens for one retry; return None, or why there must be none.
@@ -86,6 +89,12 @@ class RetryBudget:
             return "too many requests of this client have failed of late"
         self._tokens -= _COST
         return None
+
+    def notice(self, attempts: int, error: AnswerError) -> None:
+        """Log a failure that is followed by another attempt, unless one was logged a moment ago."""
+        if (now := self.clock()) - self._noticed >= _NOTICE_SECONDS:
+            self._noticed = now
+            logger.warning("A request failed and is made again, up to %d times: %s", attempts - 1, error)
 
     def moved(self) -> None:
         """Note that something got further than before."""
@@ -112,22 +121,27 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
     Raises:
         AnswerError: The last failure; its `attempts` says how many were made, and `stopped` why there are no more.
     """
-    import stamina
+    from tenacity import AsyncRetrying, retry_if_exception
 
-    made, since, doubtful = 0, budget.clock(), False
+    made, since, doubtful, wait = 0, budget.clock(), False, 0.0
 
-    def backoff(error: Exception) -> bool | float:
+    def again(error: BaseException) -> bool:
+        nonlocal wait
         if not isinstance(error, AnswerError) or not is_repeated(error.seen) or made >= attempts:
             return False
         error.stopped = budget.refusal(since)
         if error.stopped is not None:
             return False
         on_retry(made, error)
-        return wait_before(made + 1, error)
+        budget.notice(attempts, error)
+        wait = wait_before(made + 1, error)
+        return True
 
-    async for attempt in stamina.retry_context(on=backoff, attempts=attempts, timeout=None):
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception(again), wait=lambda _: wait, sleep=anyio.sleep, reraise=True
+    ):
         with attempt:
-            made = attempt.num
+            made += 1
             try:
                 result = await request()
             except AnswerError as error:
@@ -136,4 +150,4 @@ async def retrying(request: Callable[[], Awaitable[T]], attempts: int, on_retry:
                 raise
             budget.succeeded(made)
             return result
-    raise AssertionError("stamina returns or raises")
+    raise AssertionError("AsyncRetrying returns or raises")

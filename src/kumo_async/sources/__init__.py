@@ -13,7 +13,7 @@ from ..options import UploadOptions
 from ..shield import clean_up, imported
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
-__all__ = ["ENDINGS", "FileRange", "Partition", "Segment", "Source", "SourceFile", "open_source"]
+__all__ = ["ENDINGS", "FileRange", "Partition", "Segment", "Source", "SourceFile", "file_type_of_path", "open_source"]
 
 #: File name endings of each file type, in lower case.
 ENDINGS = {"parquet": (".parquet",), "csv": (".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.xz")}
@@ -37,6 +37,7 @@ class Source(Protocol):
         dialect: How a CSV file is written; None for other types.
         columns: The column names as they will be in Kumo.
         types: Each column's type; empty where the file itself says it.
+        type_reasons: Why columns of a converted file are strings, where that is not plain from their first values.
         sample: The first rows of a CSV file.
         renamed: Old name to new name, where the two differ.
         rows: Number of rows, or None where only cutting tells.
@@ -48,6 +49,7 @@ class Source(Protocol):
     dialect: str | None
     columns: tuple[str, ...]
     types: Mapping[str, str]
+    type_reasons: Mapping[str, str]
     sample: tuple[tuple[str, ...], ...]
     renamed: Mapping[str, str]
     rows: int | None
@@ -103,29 +105,33 @@ async def _open(file: SourceFile, kind: str, options: UploadOptions) -> Source:
     return await ConvertSource.open(file, options)
 
 
+def file_type_of_path(path: str | os.PathLike[str]) -> str | None:
+    """Return the file type that the ending of a file's name stands for; None where it stands for none.
+
+    Example:
+        >>> file_type_of_path("~/Orders.CSV.gz"), file_type_of_path("users.txt")
+        ('csv', None)
+    """
+    name = local_path(path).name.lower()
+    return next((kind for kind, endings in ENDINGS.items() if name.endswith(endings)), None)
+
+
 def _kind_of(path: Path, file_type: str, options: UploadOptions) -> str:
-    """Return what a file is treated as: as one of its file type, or as one to be converted."""
-    name = path.name.lower()
+    """Return what a file is treated as: as one of its file type, or as one to be converted.
+
+    A name whose ending stands for no file type does not matter: the type is given, and the content is checked.
+    """
     if options.convert not in (None, file_type):
         raise ConfigurationError(
             f"UploadOptions(convert={options.convert!r}) is for a {options.convert} connector; this one holds "
             f"{file_type} tables.",
             path=str(path),
         )
-    if options.convert == "parquet" and name.endswith(ENDINGS["csv"]):
+    ending = file_type_of_path(path)
+    if options.convert == "parquet" and ending != "parquet":
         return "converted"
-    _check_ending(path, file_type)
+    if ending not in (None, file_type):
+        remedy = f'use FileUploadConnector(file_type="{ending}") for it'
+        remedy += ", or pass options=UploadOptions(convert='parquet')" if ending == "csv" else ""
+        raise SourceError(f"{path} cannot be uploaded through a {file_type} connector: {remedy}.", path=str(path))
     return file_type
-
-
-def _check_ending(path: Path, file_type: str) -> None:
-    name = path.name.lower()
-    if name.endswith(ENDINGS[file_type]):
-        return
-    other = next((known for known, endings in ENDINGS.items() if name.endswith(endings)), None)
-    if other is not None:
-        remedy = f'use FileUploadConnector(file_type="{other}") for it'
-        remedy += ", or pass options=UploadOptions(convert='parquet')" if other == "csv" else ""
-    else:
-        remedy = f"a {file_type} connector takes files that end with {' or '.join(ENDINGS[file_type])}"
-    raise SourceError(f"{path} cannot be uploaded through a {file_type} connector: {remedy}.", path=str(path))

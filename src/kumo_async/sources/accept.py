@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-
-from anyio import to_thread
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ..errors import SourceError
-from ..formats.names import clean_names
-from ..formats.parquet import Footer, whole_footer
+from ..formats.parquet import Footer
+from ..formats.parquet_rename import Renames
 from ..formats.parquet_retype import retyped
 from ..formats.parquet_unreadable import decide_columns
-from ..formats.types import Action, ColumnType, refusal, refused_columns
+from ..formats.types import Action, ColumnType, refusal, refused_columns, shortened
 from ..options import UploadOptions
-from .decode import ParquetPages, uint64_to_check
-from .files import SourceFile
 
-__all__ = ["AcceptedTypes", "accept_types", "decide_types", "refuse_misfits"]
-
-
-_TOO_LARGE = (
-    "it has values over 2^63 - 1 in row group {}, which no integer that Kumo takes can hold; cast it to double, "
-    "decimal or string, as its meaning allows"
-)
+__all__ = ["AcceptedTypes", "accept_types", "decide_types", "metadata_warnings"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +22,20 @@ class AcceptedTypes:
 
     Attributes:
         footer: A footer for the same pages with the types that Kumo takes, as far as a footer can do that.
-        casts: Whether some column's pages must be written anew.
+        columns: What becomes of each column.
+        dropped: Keys of the file's own metadata that are dropped, since a column of another type stands in them.
         warnings: What the user should know.
     """
 
     footer: Footer
-    casts: bool
+    columns: tuple[ColumnType, ...]
+    dropped: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def casts(self) -> bool:
+        """Whether some column's pages must be encoded again."""
+        return any(column.action is Action.CAST for column in self.columns)
 
 
 def decide_types(footer: Footer, options: UploadOptions) -> list[ColumnType]:
@@ -59,58 +56,29 @@ def accept_types(path: str, footer: Footer, columns: Sequence[ColumnType]) -> Ac
     """
     if refused := refused_columns(columns):
         raise SourceError(refusal(path, refused), path=path, columns=refused)
-    return AcceptedTypes(
-        footer=retyped(footer, columns),
-        casts=any(column.action is Action.CAST for column in columns),
-        warnings=tuple(_warnings(columns)),
-    )
+    adapted, dropped = retyped(footer, columns)
+    return AcceptedTypes(adapted, tuple(columns), dropped, tuple(_warnings(columns)))
 
 
-def _warnings(columns: Iterable[ColumnType]) -> list[str]:
+def metadata_warnings(types: AcceptedTypes, renames: Renames) -> Iterator[str]:
+    """Name the entries of the file's own metadata that are dropped."""
+    dropped = dict.fromkeys([*types.dropped, *renames.dropped])
+    if dropped:
+        yield (
+            f"Entries of the file's metadata that name renamed or cast columns, in a form that is not known, were left "
+            f"out: {_first(map(repr, map(shortened, dropped)))}."
+        )
+
+
+def _warnings(columns: Sequence[ColumnType]) -> Iterator[str]:
     changed = [c for c in columns if c.action in (Action.CAST, Action.RETYPE)]
-    if not changed:
-        return []
-    listed = ", ".join(f"{c.name!r} from {c.source} to {c.target}" for c in changed[:20])
-    more = f" and {len(changed) - 20} more" if len(changed) > 20 else ""
-    return [f"Columns of types that Kumo does not take were cast, every value kept: {listed}{more}."]
+    if changed:
+        each = _first(f"{shortened(c.name)!r} from {shortened(str(c.source))} to {c.target}" for c in changed)
+        yield f"Columns of types that Kumo does not take were cast, every value kept: {each}."
 
 
-async def refuse_misfits(
-    file: SourceFile, footer: Footer, columns: Sequence[ColumnType], options: UploadOptions
-) -> list[ColumnType]:
-    """Refuse columns of uint64 whose values do not fit into an int64: by the statistics, else by reading them.
-
-    Of a column that turns out not to fit no more is read. With `validate="full"` statistics are not believed, and all
-    values are read.
-
-    Args:
-        file: The open file.
-        footer: Its own footer.
-        columns: What becomes of its columns by their types. Others of them may be refused already.
-        options: What the user asked for.
-
-    Returns:
-        The same, with the row group in the remedy of each column that does not fit.
-
-    Raises:
-        SourceError: If a page cannot be decoded.
-    """
-    owners = footer.schema.owners
-    leaves = [leaf for leaf, owner in enumerate(owners) if columns[owner].must_fit]
-    if not leaves:
-        return list(columns)
-    # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
-    names = clean_names(footer.columns)
-    proofs = options.validate == "fast"
-    pages = await to_thread.run_sync(lambda: ParquetPages(file, whole_footer(footer, names)))
-    misfits: dict[int, int] = {}
-    for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, leaves, proofs=proofs))):
-        column = owners[leaf]
-        if column not in misfits and not await to_thread.run_sync(pages.fits, group, names[column]):
-            misfits[column] = group
-    return [
-        replace(column, action=Action.REFUSE, remedy=_TOO_LARGE.format(misfits[number]))
-        if number in misfits
-        else column
-        for number, column in enumerate(columns)
-    ]
+def _first(parts: Iterable[str], most: int = 20) -> str:
+    """List the first of some parts, and say how many more there are."""
+    parts = list(parts)
+    more = f" and {len(parts) - most:,} more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more

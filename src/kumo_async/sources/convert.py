@@ -46,17 +46,21 @@ class ConvertSource:
         types: Mapping[str, Any],
         blocks: Sequence[Block],
         rows: Sequence[Sequence[str]],
+        warnings: tuple[str, ...],
+        reasons: Mapping[str, str],
     ) -> None:
         self.file = file
         self.size = blocks[-1].end
         self.dialect: str | None = describe(file.path, beginning.dialect, options.csv)
         self.columns = beginning.names.new
         self.types: Mapping[str, str] = {name: str(kind) for name, kind in types.items()}
+        self.type_reasons = reasons
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
         self.rows: int | None = sum(block.rows for block in blocks)
-        self.warnings = beginning.warnings
+        self.warnings = warnings
         self._options = options
+        self._tidy = beginning.tidy
         self._parser = parser
         self._types = types
         self._blocks = blocks
@@ -71,9 +75,8 @@ class ConvertSource:
                 for a table, or a value not of the type that was given.
             ConfigurationError: If a given type is not one of Kumo's, or is that of no column.
         """
-        content = await in_thread(open_content, file, options)
+        content, beginning = await begin(file, options)
         try:
-            beginning = await begin(content, file.path, options.csv)
             parser = await in_thread(_parser, file, options, beginning, content)
             given = await in_thread(_given, options, beginning)
             rows = await in_thread(rows_behind, content, beginning)
@@ -85,11 +88,12 @@ class ConvertSource:
             await clean_up(content.close)
         if not first.blocks:
             raise file.without_rows()
-        return cls(file, options, parser, beginning, types, first.blocks, rows)
+        warnings = scan.warnings(beginning.warnings)
+        return cls(file, options, parser, beginning, types, first.blocks, rows, warnings, first.reasons)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Parse and encode, and hand out partitions as they are filled; see `Source` and `encode`."""
-        content = await in_thread(open_content, self.file, self._options)
+        content = await in_thread(open_content, self.file, self._options, self._tidy)
         try:
             units = partial(self._units, content)
             async with (
@@ -130,8 +134,8 @@ def _encoders(options: UploadOptions) -> int:
 
 def _parser(file: SourceFile, options: UploadOptions, beginning: Beginning, content: Content) -> BlockParser:
     names = beginning.names
-    reader = BlockReader(names.new, beginning.dialect, tuple(options.csv.null_values))
-    return BlockParser(file, reader, dict(zip(names.new, names.old, strict=True)), content.converted)
+    reader = BlockReader(names.new, beginning.dialect, tuple(options.csv.null_values), options.csv.quoted_nulls)
+    return BlockParser(file, reader, dict(zip(names.new, names.old, strict=True)), content.note)
 
 
 def _given(options: UploadOptions, beginning: Beginning) -> dict[str, Any]:

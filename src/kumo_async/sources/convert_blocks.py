@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,13 +84,13 @@ class BlockParser:
         file: The file.
         reader: How records become columns.
         shown: For each of the reader's names the column's name in the file.
-        converted: Whether the text has other bytes than the file.
+        note: What errors that name an offset in the text add.
     """
 
     file: SourceFile
     reader: BlockReader
     shown: Mapping[str, str]
-    converted: bool
+    note: str
 
     def block(self, cut: Cut, before: int) -> Block:
         """Return the block that was cut.
@@ -126,11 +126,10 @@ class BlockParser:
 
     def _misfit(self, block: Block, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> SourceError:
         ends = _row_ends(self.reader, data)
-        at = bisect_left(range(len(ends)), True, key=lambda at: self._fails(data[: ends[at]], types, columns))
+        at = bisect_left(range(len(ends)), True, key=lambda at: _fails(self.reader, data[: ends[at]], types, columns))
         start = int(ends[at - 1]) if at else 0
         record = data[start : ends[at]] if at < len(ends) else None
-        misfit = (name for name in columns if name in types and record and self._fails(record, types, [name]))
-        name = next(misfit, None)
+        name = None if record is None else self._misfit_column(record, types, columns)
         if record is None or name is None:
             return self._error(
                 f"its records {block.before + 1:,} to {block.before + block.rows:,} cannot be converted by pyarrow",
@@ -140,25 +139,38 @@ class BlockParser:
         return self._error(
             f"record {block.before + at + 1}, which begins at byte {offset}, has a value in column "
             f"{self.shown[name]!r} that is not of type {types[name]}",
-            "Mend it; or give the column another type, or the text that means null, with csv=CsvOptions(types=..., "
-            "null_values=...)",
+            self._remedy(record, types, name),
         )
 
-    def _fails(self, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> bool:
-        with suppress(*arrow_errors()):
-            self.reader.read(data, types, columns)
-            return False
-        return True
+    def _misfit_column(self, record: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> str | None:
+        sought = [name for name in columns if name in types]
+        # Halved again and again, since each look takes longer the more columns there are.
+        at = bisect_left(range(len(sought)), True, key=lambda at: _fails(self.reader, record, types, sought[: at + 1]))
+        return sought[at] if at < len(sought) else None
+
+    def _remedy(self, record: bytes, types: Mapping[str, Any], name: str) -> str:
+        if not _fails(replace(self.reader, quoted_nulls=True), record, types, [name]):
+            return "It is a null value in quotes: pass csv=CsvOptions(quoted_nulls=True) to have it read as null"
+        return (
+            "Mend it; or give the column another type, or the text that means null, with csv=CsvOptions(types=..., "
+            "null_values=...)"
+        )
 
     def _error(self, what: str, remedy: str) -> SourceError:
-        note = " Bytes are counted in its text, decompressed and as UTF-8." if self.converted else ""
-        return SourceError(f"{self.file.path}: {what}. {remedy}.{note}", path=self.file.path)
+        return SourceError(f"{self.file.path}: {what}. {remedy}.{self.note}", path=self.file.path)
+
+
+def _fails(reader: BlockReader, data: bytes, types: Mapping[str, Any], columns: Sequence[str]) -> bool:
+    with suppress(*arrow_errors()):
+        reader.read(data, types, columns)
+        return False
+    return True
 
 
 def _row_ends(reader: BlockReader, data: bytes) -> Any:
-    scanner = RecordScanner(reader.dialect)
-    ends = [scanner.feed(data).row_offsets]
-    # Of a file that was checked before, only one that has changed since has a quote without an end.
+    scanner, ends = RecordScanner(reader.dialect), [np.empty(0, np.int64)]
+    # Of files that were checked before, only one that has changed since breaks the grammar.
     with suppress(RecordError):
-        ends.append(scanner.finish().row_offsets)
+        ends += [scanner.feed(data).row_offsets]
+        ends += [scanner.finish().row_offsets]
     return np.concatenate(ends)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ..errors import SourceError
-from ..formats.csv_types import chosen, every_type, possible_types
+from ..formats.csv_texts import EVERY, STRING, every_type
+from ..formats.csv_types import chosen, common_types, reasons
 from ..formats.records import RecordCutter
 from ..shield import in_thread
 from .convert_blocks import Block, BlockParser, read_ranges
@@ -17,10 +20,24 @@ from .csv_scan import Scan
 from .files import FileRange
 from .workers import Workers
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..formats.csv_texts import Masks
+
 __all__ = ["BLOCK_BYTES", "TypePass"]
 
 #: What a block of text has, in bytes, as whole records: larger only where one record is.
 BLOCK_BYTES = 4 * 1024 * 1024
+
+
+class _Waiting(NamedTuple):
+    """A block that is looked into, of which columns, and what it will say of these."""
+
+    block: Block
+    ranges: Sequence[FileRange]
+    columns: NDArray[np.intp]
+    possible: Future[Masks]
 
 
 class TypePass:
@@ -38,19 +55,23 @@ class TypePass:
 
     Attributes:
         blocks: All blocks of the text, in order, once `run` is through.
+        reasons: By name why a column is one of strings, where its texts could be taken for something else.
     """
 
     def __init__(self, content: Content, scan: Scan, start: int, parser: BlockParser, given: Mapping[str, Any]) -> None:
         self.blocks: list[Block] = []
+        self.reasons: dict[str, str] = {}
         self._content = content
         self._scan = scan
         self._start = start
         self._parser = parser
+        self._names = parser.reader.names
         self._given = given
         # Everything is a string, so there is nothing to check.
         self._checked = {name: kind for name, kind in given.items() if kind != every_type()[-1]}
-        self._possible = {name: frozenset(every_type()) for name in parser.reader.names if name not in given}
-        self._waiting: deque[Future[dict[str, frozenset[Any]]]] = deque()
+        self._possible: Masks = np.array([STRING if name in given else EVERY for name in self._names], np.uint16)
+        self._waiting: deque[_Waiting] = deque()
+        self._explained: list[Future[dict[str, str]]] = []
 
     async def run(self, workers: Workers) -> dict[str, Any]:
         """Return the type of each column, in order.
@@ -65,8 +86,12 @@ class TypePass:
             await self._look_into(workers, 0)
             raise
         await self._look_into(workers, 0)
-        names = self._parser.reader.names
-        return {name: self._given[name] if name in self._given else chosen(self._possible[name]) for name in names}
+        for future in self._explained:
+            reasons_of_block = await workers.result(future)
+            self.reasons.update(reasons_of_block)
+        self.reasons = {name: self.reasons[name] for name in self._names if name in self.reasons}
+        found = zip(self._names, self._possible.tolist(), strict=True)
+        return {name: self._given[name] if name in self._given else chosen(possible) for name, possible in found}
 
     async def _scan_all(self, workers: Workers) -> None:
         cutter = RecordCutter(0, BLOCK_BYTES, self._start)
@@ -78,28 +103,47 @@ class TypePass:
                 self.blocks.append(block)
                 ranges = self._content.take(block.start, block.end)
                 await self._look_into(workers, 2 * workers.count - 1)
-                self._waiting.append(workers.submit(self._types_of, block, ranges, self._undecided(), workers))
+                columns = np.flatnonzero(self._possible != STRING)
+                possible = workers.submit(self._types_of, block, ranges, columns, self._possible[columns], workers)
+                self._waiting.append(_Waiting(block, ranges, columns, possible))
 
     async def _look_into(self, workers: Workers, most: int) -> None:
         """Wait until at most so many blocks are still to be looked into."""
         while len(self._waiting) > most:
-            for name, possible in (await workers.result(self._waiting.popleft())).items():
-                self._possible[name] &= possible
-
-    def _undecided(self) -> list[str]:
-        return [name for name, possible in self._possible.items() if len(possible) > 1]
+            block, ranges, columns, possible = self._waiting.popleft()
+            before = self._possible[columns]
+            kept = await workers.result(possible)
+            after = before & kept
+            self._possible[columns] = after
+            decided = (after == STRING) & (before != STRING)
+            if decided.any():
+                arguments = (block, ranges, columns[decided], before[decided], workers)
+                self._explained.append(workers.submit(self._reasons_of, *arguments))
 
     def _types_of(
-        self, block: Block, ranges: Sequence[FileRange], undecided: list[str], workers: Workers
-    ) -> dict[str, frozenset[Any]]:
-        columns = [*self._checked, *undecided]
-        if not columns or workers.stopped:
+        self, block: Block, ranges: Sequence[FileRange], columns: NDArray[np.intp], among: Masks, workers: Workers
+    ) -> Masks:
+        """Return which of some types keep all texts of some columns; check the types that were given as well."""
+        names = [self._names[at] for at in columns.tolist()]
+        types = {**self._checked, **dict.fromkeys(names, every_type()[-1])}
+        if not types or workers.stopped:
+            return among
+        table = self._parser.parse(block, read_ranges(self._parser.file, ranges), types, list(types))
+        return common_types(_texts(table.columns[len(self._checked) :]), among)
+
+    def _reasons_of(
+        self, block: Block, ranges: Sequence[FileRange], columns: NDArray[np.intp], before: Masks, workers: Workers
+    ) -> dict[str, str]:
+        """Say for columns that no type but string is left for which record of a block that lies at."""
+        if workers.stopped:
             return {}
-        data, string = read_ranges(self._parser.file, ranges), every_type()[-1]
-        values = self._parser.parse(block, data, self._checked, columns)
-        typed = [name for name in undecided if values.schema.field(name).type != string]
-        found = dict.fromkeys(undecided, frozenset([string]))
-        if typed:
-            texts = self._parser.parse(block, data, dict.fromkeys(typed, string), typed)
-            found |= {name: possible_types(values[name], texts[name]) for name in typed}
-        return found
+        names = [self._names[at] for at in columns.tolist()]
+        types = dict.fromkeys(names, every_type()[-1])
+        table = self._parser.parse(block, read_ranges(self._parser.file, ranges), types, names)
+        texts, nulls = _texts(table.columns), self._parser.reader.null_values
+        found = zip(names, reasons(texts, before, block.before, nulls), strict=True)
+        return {name: words for name, words in found if words is not None}
+
+
+def _texts(columns: Sequence[Any]) -> list[Any]:
+    return [column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in columns]

@@ -11,7 +11,7 @@ from ..formats.records import Cut, RecordCutter
 from ..options import UploadOptions
 from ..shield import clean_up, in_thread
 from .csv_beginning import SAMPLE, Beginning, begin, describe, fill, rows_behind
-from .csv_content import Content, open_content
+from .csv_content import Content
 from .csv_scan import Scan
 from .files import Partition, SourceFile
 
@@ -23,6 +23,7 @@ class CsvSource:
 
     rows: int | None = None
     types: Mapping[str, str] = MappingProxyType({})
+    type_reasons: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class CsvSource:
         self.types: Mapping[str, str] = dict(zip(self.columns, seeming_types(rows, len(self.columns)), strict=True))
         self.sample = tuple(tuple(row) for row in rows[:SAMPLE])
         self.renamed: Mapping[str, str] = beginning.names.renamed
-        self.warnings = beginning.warnings
+        self.warnings: tuple[str, ...] = beginning.warnings
         self._content = content
         self._data_start = beginning.data_start
         self._header = beginning.header
@@ -53,9 +54,8 @@ class CsvSource:
         Raises:
             SourceError: If the file is not a CSV file with a header and at least two columns.
         """
-        content = await in_thread(open_content, file, options)
+        content, beginning = await begin(file, options)
         try:
-            beginning = await begin(content, file.path, options.csv)
             rows = await in_thread(rows_behind, content, beginning)
             await fill(content, options.partition_threshold + 1)
             source = cls(file, options, content, beginning, rows)
@@ -69,6 +69,7 @@ class CsvSource:
         """Check the first block, which a plan is about as well; it is scanned again as partitions are cut."""
         scan = self._new_scan()
         scan.look()
+        self.warnings = scan.warnings(self.warnings)
         if scan.finished and not scan.rows:
             raise self.file.without_rows()
 
@@ -81,6 +82,7 @@ class CsvSource:
         while not scan.finished:
             for cut in await in_thread(scan.advance, cutter):
                 yield self._partition(cut, cut.rows)
+        self.warnings = scan.warnings(self.warnings)
 
     async def _whole(self) -> AsyncGenerator[Partition, None]:
         """Plan one object, which may be sent from its first row on; the rest is scanned meanwhile."""
@@ -95,6 +97,7 @@ class CsvSource:
         yield partition
         while not scan.finished:
             await in_thread(scan.advance)
+        self.warnings = scan.warnings(self.warnings)
         partition.counted(scan.rows)
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """The text of a CSV file as ranges of bytes: those of the file itself, or of what it was converted to on the way.
 
-A compressed file, or one in another encoding than UTF-8, is read as a stream in worker threads, and its text is written
-to a row of temporary files. Each of them is freed with the last partition that needs it, so that the disk holds what is
-being sent and the next partition, whatever the size of the whole.
+A file that is compressed, in another encoding than UTF-8, or whose records have to be changed for a plain reader is
+read as a stream in worker threads, and its text is written to a row of temporary files. Each of them is freed with the
+last partition that needs it, so that the disk holds what is being sent and the next partition, whatever the size of the
+whole.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from ..errors import SourceError
 from ..formats.ahead import told
+from ..formats.csv_tidy import Tidy, TidyError
 from ..formats.decompress import CompressionError, decompress
 from ..formats.identify import FileKind, identify, tell
 from ..formats.recode import EncodingError, is_utf8, to_utf8
@@ -42,14 +44,18 @@ _STRIDE = 8 * 1024 * 1024
 _MOST_SHRINKING = 4
 
 
+_CONVERTED_NOTE = " Bytes are counted in its text, decompressed and as UTF-8."
+_CHANGED_NOTE = " Bytes are counted in its text after the header, as UTF-8 and as the options change it."
+
+
 class Content(Protocol):
     """The text of a CSV file, in UTF-8; used by one thread at a time.
 
     Attributes:
-        converted: Whether its bytes are others than those of the file.
+        note: What errors that name an offset in it add, where its bytes are others than those of the file; else empty.
     """
 
-    converted: bool
+    note: str
 
     @property
     def size(self) -> int:
@@ -86,7 +92,7 @@ class FileContent:
     """A file whose own bytes are the text."""
 
     ended = True
-    converted = False
+    note = ""
 
     def __init__(self, file: SourceFile) -> None:
         self.size = file.size
@@ -141,13 +147,18 @@ class SpooledContent:
         options: Where the temporary files are, and the threshold for partitions.
         compression: How the file is compressed, if it is.
         encoding: The encoding of its text, if that is not UTF-8.
+        tidy: What is changed in its records, if anything is; then the text begins with the first of them.
     """
 
-    converted = True
-
     def __init__(
-        self, file: SourceFile, options: UploadOptions, compression: FileKind | None, encoding: str | None
+        self,
+        file: SourceFile,
+        options: UploadOptions,
+        compression: FileKind | None,
+        encoding: str | None,
+        tidy: Tidy | None = None,
     ) -> None:
+        self.note = _CHANGED_NOTE if tidy else _CONVERTED_NOTE
         self.ended = False
         self._file = file
         self._threshold = options.partition_threshold
@@ -159,6 +170,9 @@ class SpooledContent:
             self._raw = decompress(self._file_blocks(), compression, processors(), self._use)
         self._blocks: Iterator[bytes] = to_utf8(self._raw, encoding) if encoding is not None else self._raw
         self._decidable = file.size // (_MOST_SHRINKING if encoding is not None else 1)
+        if tidy is not None:
+            # Comments may be all of the text, so its size is known only once it is there.
+            self._blocks, self._decidable = tidy.apply(self._blocks), 0
 
     @property
     def size(self) -> int:
@@ -231,7 +245,7 @@ class SpooledContent:
     def _produce(self) -> bytes:
         try:
             block = next(self._blocks, b"")
-        except (CompressionError, EncodingError) as error:
+        except (CompressionError, EncodingError, TidyError) as error:
             raise SourceError(f"{self._file.path} cannot be uploaded: {error}.", path=self._file.path) from error
         if block:
             self._keep(block)
@@ -260,8 +274,13 @@ class SpooledContent:
             yield block
 
 
-def open_content(file: SourceFile, options: UploadOptions) -> Content:
+def open_content(file: SourceFile, options: UploadOptions, tidy: Tidy | None = None) -> Content:
     """Return the text of a file; for worker threads.
+
+    Args:
+        file: The open file.
+        options: How it is written, and where temporary files are.
+        tidy: What is changed in its records; then the text begins with the first of them. None for nothing.
 
     Raises:
         SourceError: If the file is not compressed as its name says.
@@ -270,9 +289,9 @@ def open_content(file: SourceFile, options: UploadOptions) -> Content:
     encoding = None if is_utf8(options.csv.encoding) else options.csv.encoding
     if compression is not None:
         _check_compression(file, compression)
-    if compression is None and encoding is None:
+    if compression is None and encoding is None and tidy is None:
         return FileContent(file)
-    return SpooledContent(file, options, compression, encoding)
+    return SpooledContent(file, options, compression, encoding, tidy)
 
 
 def _check_compression(file: SourceFile, kind: FileKind) -> None:

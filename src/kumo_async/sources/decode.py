@@ -36,14 +36,6 @@ _LEAST_BUFFER, _MOST_BUFFER = 8 * 1024, 1024 * 1024
 
 _MAX_INT64 = 2**63 - 1
 
-#: Seconds from 1970 that are still in the range of microseconds with all their fractions, some 292,000 years.
-_MOST_SECONDS = _MAX_INT64 // 10**6
-_WRAPPING = (
-    "{}: column {!r} has INT96 timestamps in row group {} that are more than 292,000 years from 1970. It has to be "
-    "encoded anew, and 64 bits of microseconds cannot hold them. Write the file with other values there, or with row "
-    "groups smaller than a partition and no columns that have to be cast."
-)
-
 
 class _Handle(io.RawIOBase):
     """A position in an open file, as pyarrow wants one to read from."""
@@ -108,12 +100,11 @@ class ParquetPages:
                 f"{file.path}: its footer cannot be read ({_first_line(error)}).", path=file.path
             ) from error
 
-    def open(self, *, checksums: bool = False, int96: str = "us") -> Any:
+    def open(self, *, checksums: bool = False) -> Any:
         """Return a `pyarrow.parquet.ParquetFile` for one thread. It holds no descriptor of its own.
 
         Args:
             checksums: Whether pages are compared with their checksums.
-            int96: The unit of timestamps that are stored in 96 bits. What does not fit into it wraps around.
         """
         import pyarrow.parquet as pq
 
@@ -125,7 +116,7 @@ class ParquetPages:
             buffer_size=max(_LEAST_BUFFER, min(_MOST_BUFFER, each)),
             pre_buffer=False,
             # As nanoseconds, the year 9999 would wrap around without a word.
-            coerce_int96_timestamp_unit=int96,
+            coerce_int96_timestamp_unit="us",
             page_checksum_verification=checksums,
         )
 
@@ -170,22 +161,6 @@ class ParquetPages:
         """
         for _ in self.batches(self.open(checksums=True), group, full=True):
             pass
-
-    def refuse_wrapping(self, seconds: Any, group: int, columns: Sequence[str]) -> None:
-        """Make sure that timestamps of 96 bits fit into microseconds.
-
-        Args:
-            seconds: What `open` returned for seconds, which hold all that 96 bits can say.
-            group: Position of the row group.
-            columns: Names of the columns that have such timestamps.
-
-        Raises:
-            SourceError: If one does not, or a page cannot be decoded.
-        """
-        for batch in self.batches(seconds, group, columns=columns):
-            for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                if not _within_microseconds(values):
-                    raise SourceError(_WRAPPING.format(self.file.path, name, group), path=self.file.path)
 
     def fits(self, group: int, column: str) -> bool:
         """Say whether all values of a column of uint64, or of lists of it, are values of int64, too."""
@@ -241,13 +216,6 @@ def _validate(batch: Any) -> None:
         return
     # Raised out here, since what pyarrow raises may have the value in it, as of a decimal with too many digits.
     raise ValueError(f"it has {found}")
-
-
-def _within_microseconds(seconds: Any) -> bool:
-    import pyarrow.compute as pc
-
-    found = pc.min_max(seconds.cast("int64")).as_py().values()
-    return all(value is None or -_MOST_SECONDS <= value < _MOST_SECONDS for value in found)
 
 
 def _batch_rows(meta: Any, read: Callable[[int], Any]) -> int:

@@ -23,13 +23,14 @@ from anyio import to_thread
 from ..errors import SourceError
 from ..formats.arrow_errors import arrow_errors
 from ..formats.parquet import MAGIC, Footer, tail_length, verify_footer
+from ..formats.parquet_head import under_head
 from ..formats.parquet_join import cost_of_file, cost_of_pieces, joined_footer, pages_end
 from .files import FileRange, Partition
 from .page_indexes import read_pieces_indexes
 from .spool import Spool
 from .workers import Workers
 
-__all__ = ["LEAST_BYTES", "UNIT_BYTES", "Encoding", "Unit", "Units", "encoded_partitions"]
+__all__ = ["LEAST_BYTES", "UNIT_BYTES", "Encoding", "Unit", "Units", "encoded_partitions", "written"]
 
 #: The most that a unit takes decoded, in bytes, and with it a row group of the result: all memory goes by this.
 UNIT_BYTES = 64 * 1024**2
@@ -53,12 +54,14 @@ class Encoding:
         schema: The Arrow schema that is written; columns of another type are cast to it.
         settings: Arguments for pyarrow's writer.
         spool: Where the result is kept until it is sent.
+        head: A footer whose schema and metadata the partitions have; None for those that pyarrow writes.
     """
 
     path: str
     schema: Any
     settings: dict[str, Any] = field(repr=False)
     spool: Spool
+    head: Footer | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,8 @@ class _Queue:
 def _encoded(encoding: Encoding, tables: list[Any], size: int | None) -> Iterator[_Piece]:
     """Encode a unit as one piece, or as several where it turns out to be larger than a partition."""
     data, footer = _written(encoding, tables)
+    if encoding.head is not None:
+        footer = under_head(encoding.head, footer)
     cost = cost_of_pieces(footer)
     halves = [] if size is None or cost + cost_of_file(footer) <= size else _halves(tables, len(data))
     if not halves:
@@ -174,12 +179,18 @@ def _halves(tables: list[Any], encoded: int) -> list[list[Any]]:
     return []
 
 
+def written(encoding: Encoding) -> Footer:
+    """Give the footer of a file without rows, as pyarrow writes it."""
+    return _written(encoding, [])[1]
+
+
 def _written(encoding: Encoding, tables: list[Any]) -> tuple[memoryview, Footer]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     failure: str | None = None
+    columns: list[str] = []
     try:
         with pq.ParquetWriter(sink, encoding.schema, **encoding.settings) as writer:
             for table in tables:
@@ -188,12 +199,28 @@ def _written(encoding: Encoding, tables: list[Any]) -> tuple[memoryview, Footer]
                 writer.write_table(cast, row_group_size=max(1, cast.num_rows))
     except arrow_errors() as error:
         failure = type(error).__name__
+        columns = _not_cast(tables, encoding.schema)
     if failure is not None:
         # Raised out here: what pyarrow says of a cast has the value in it.
-        raise _not_encoded(encoding.path, failure)
+        raise _not_encoded(encoding.path, failure, columns)
     data = memoryview(sink.getvalue())
     start = len(data) - 8 - tail_length(bytes(data[-8:]), len(data))
     return data, Footer.parse(bytes(data[start:-8]), start)
+
+
+def _not_cast(tables: list[Any], schema: Any) -> list[str]:
+    """Name the columns that cannot be cast."""
+    import pyarrow as pa
+
+    found = []
+    for place, name in enumerate(schema.names):
+        only = pa.schema([schema.field(place)])
+        try:
+            for table in tables:
+                _cast(table.select([place]), only)
+        except arrow_errors():
+            found.append(name)
+    return found
 
 
 def _cast(table: Any, schema: Any) -> Any:
@@ -204,10 +231,11 @@ def _cast(table: Any, schema: Any) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _not_encoded(path: str, reason: str) -> SourceError:
+def _not_encoded(path: str, reason: str, columns: list[str]) -> SourceError:
+    what = f"column {columns[0]!r}" if columns else "columns or row groups"
     return SourceError(
-        f"{path} has columns or row groups that have to be encoded anew, and pyarrow cannot do that ({reason}). Write "
-        f"the file with other types, and row groups smaller than a partition.",
+        f"{path} has to be encoded again, and pyarrow cannot do that with {what} ({reason}). Write the file with other "
+        f"types, and row groups smaller than a partition.",
         path=path,
     )
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import SourceError
-from ..formats.names import case_twins, clean_names
+from ..formats.names import clean_names, number_case_twins
 from ..formats.types import MAX_LISTED
 
 __all__ = ["ColumnNames", "accept_names"]
+
+_MAX_PART = 1_000
+"""Characters of each thing that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,31 @@ class ColumnNames:
 
 
 def accept_names(path: str, names: Sequence[str]) -> ColumnNames:
-    """Apply Kumo's rule for column names.
+    """Apply Kumo's rule for column names, and number those that differ by case only.
 
     Raises:
-        SourceError: If there are no columns, or two names differ by case only.
+        SourceError: If there are no columns.
     """
     if not names:
         raise SourceError(f"{path} has no columns.", path=path)
-    new = tuple(clean_names(names))
-    if twins := case_twins(new):
-        listed = _listed([" and ".join(map(repr, group)) for group in twins], "; ")
-        raise SourceError(
-            f"{path} has columns whose names differ by case only, which Kumo cannot keep apart: {listed}. Rename one "
-            f"of each.",
-            path=path,
-        )
-    return ColumnNames(tuple(names), new, tuple(_warnings(names, new)))
+    cleaned = clean_names(names)
+    new = number_case_twins(cleaned)
+    return ColumnNames(tuple(names), tuple(new), (*_warnings(names, new), *_case_warnings(names, cleaned, new)))
+
+
+def _case_warnings(old: Sequence[str], cleaned: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Tell of the names that differ by case only, as they are in the file."""
+    first: dict[str, str] = {}
+    for before, clean in zip(old, cleaned, strict=True):
+        first.setdefault(clean.lower(), before)
+    numbered = [
+        f"{before!r} became {after!r}, since {first[clean.lower()]!r} comes first"
+        for before, clean, after in zip(old, cleaned, new, strict=True)
+        if clean != after
+    ]
+    if not numbered:
+        return []
+    return [f"Column names that differ by case only were numbered: {_listed(numbered, '; ')}."]
 
 
 def _warnings(old: Sequence[str], new: Sequence[str]) -> list[str]:
@@ -83,4 +95,9 @@ def _moved(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str, str]]
 def _listed(parts: Sequence[str], separator: str = ", ") -> str:
     """Join what a sentence lists; of very much the first, since a table may have thousands of columns."""
     more = [f"and {len(parts) - MAX_LISTED:,} more"] if len(parts) > MAX_LISTED else []
-    return separator.join([*parts[:MAX_LISTED], *more])
+    return separator.join([*map(_cut, parts[:MAX_LISTED]), *more])
+
+
+def _cut(part: str) -> str:
+    """Cut what has names of thousands of characters."""
+    return part if len(part) <= _MAX_PART else f"{part[: _MAX_PART - 1]}…"

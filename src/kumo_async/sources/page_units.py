@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from ..errors import SourceError
+from ..formats.parquet_int96 import instants
 from .decode import ParquetPages
 from .encode import Unit
 
@@ -13,6 +15,12 @@ __all__ = ["page_units"]
 
 #: Small row groups of a unit, at the most: each keeps a description in memory until its partition is full.
 _UNIT_GROUPS = 64
+
+_NOT_HELD = (
+    "{}: column {!r} has INT96 timestamps in row group {} that are more than 292,000 years from 1970, or have no time "
+    "of day. It has to be encoded again, and 64 bits of microseconds cannot hold them. Write the file with other "
+    "values there, or with row groups smaller than a partition and no columns that have to be cast."
+)
 
 
 def page_units(
@@ -34,7 +42,7 @@ def page_units(
         most: The most bytes of a unit. Row groups are those of the source, cut where one takes more than that.
         pages: What is read.
         groups: Positions of the row groups, ascending.
-        int96: Names of columns with timestamps of 96 bits; they are decoded once more before all else.
+        int96: Names of columns with timestamps of 96 bits that come as bytes and become microseconds.
         full: Whether what is decoded is checked, too.
         threads: Whether columns are decoded side by side.
 
@@ -44,7 +52,7 @@ def page_units(
     """
     unit: list[Any] = []
     taken = 0
-    for table in _tables(most, pages, _checked(pages, groups, int96) if int96 else groups, full, threads):
+    for table in _tables(most, pages, groups, int96, full, threads):
         if unit and (taken + table.nbytes > most or len(unit) == _UNIT_GROUPS):
             yield partial(list, unit)
             unit, taken = [], 0
@@ -54,17 +62,23 @@ def page_units(
         yield partial(list, unit)
 
 
-def _tables(most: int, pages: ParquetPages, groups: Iterable[int], full: bool, threads: bool) -> Iterator[Any]:
+def _tables(
+    most: int, pages: ParquetPages, groups: Iterable[int], int96: Sequence[str], full: bool, threads: bool
+) -> Iterator[Any]:
     reader = pages.open(checksums=full)
     for group in groups:
-        yield from _cut(most, pages.batches(reader, group, full=full, threads=threads))
+        batches = pages.batches(reader, group, full=full, threads=threads)
+        yield from _cut(most, (_with_instants(pages.file.path, group, batch, int96) for batch in batches))
 
 
-def _checked(pages: ParquetPages, groups: Iterable[int], int96: Sequence[str]) -> Iterator[int]:
-    seconds = pages.open(int96="s")
-    for group in groups:
-        pages.refuse_wrapping(seconds, group, int96)
-        yield group
+def _with_instants(path: str, group: int, batch: Any, int96: Sequence[str]) -> Any:
+    for name in int96:
+        try:
+            made = instants(batch.column(name))
+        except ValueError:
+            raise SourceError(_NOT_HELD.format(path, name, group), path=path) from None
+        batch = batch.set_column(batch.schema.get_field_index(name), name, made)
+    return batch
 
 
 def _cut(most: int, batches: Iterable[Any]) -> Iterator[Any]:

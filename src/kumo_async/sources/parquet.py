@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
 from types import MappingProxyType
+from typing import NamedTuple
 
 from anyio import to_thread
 
@@ -22,19 +23,22 @@ from ..formats.parquet import (
     verify_footer,
     whole_footer,
 )
+from ..formats.parquet_int96 import int96_columns
+from ..formats.parquet_rename import Renames
 from ..formats.types import ColumnType
 from ..options import UploadOptions
-from .accept import AcceptedTypes, accept_types, decide_types, refuse_misfits
+from .accept import AcceptedTypes, accept_types, decide_types, metadata_warnings
 from .check import PageCheck
 from .decode import ParquetPages
 from .encode import UNIT_BYTES, Encoding, encoded_partitions
-from .encoding import encoding_of
+from .encoding import encoding_of, is_like_copied
 from .files import FileRange, Partition, SourceFile
+from .misfits import settle_types
 from .names import ColumnNames, accept_names
 from .page_indexes import read_page_indexes
 from .page_units import page_units
 from .spool import Spool
-from .stretches import Stretch, all_int96, has_int96, int96_columns, plan_stretches
+from .stretches import Stretch, is_mixed, plan_stretches
 from .workers import Workers, processors
 
 __all__ = ["ParquetSource"]
@@ -42,8 +46,17 @@ __all__ = ["ParquetSource"]
 _TAIL = 8
 
 _INT96_ROUNDED = (
-    "Timestamps of 96 bits (INT96) have microseconds where row groups had to be encoded anew, and lose what is finer."
+    "Timestamps of 96 bits (INT96) have microseconds, since the table had to be encoded again, and lose what is finer."
 )
+
+
+class Accepted(NamedTuple):
+    """What becomes of a file's columns, and what the user should know of it."""
+
+    names: ColumnNames
+    types: AcceptedTypes
+    renames: Renames
+    warnings: tuple[str, ...]
 
 
 class ParquetSource:
@@ -51,22 +64,23 @@ class ParquetSource:
 
     dialect: str | None = None
     types: Mapping[str, str] = MappingProxyType({})
+    type_reasons: Mapping[str, str] = MappingProxyType({})
     sample: tuple[tuple[str, ...], ...] = ()
 
-    def __init__(
-        self, file: SourceFile, footer: Footer, names: ColumnNames, types: AcceptedTypes, options: UploadOptions
-    ) -> None:
+    def __init__(self, file: SourceFile, footer: Footer, accepted: Accepted, options: UploadOptions) -> None:
+        names, types = accepted.names, accepted.types
         self.file = file
         self.columns = names.new
         self.renamed: Mapping[str, str] = names.renamed
         self.rows: int | None = footer.num_rows
-        self.warnings: tuple[str, ...] = (*names.warnings, *types.warnings)
+        self.warnings: tuple[str, ...] = accepted.warnings
         self.size = file.size
         self._footer = types.footer
         self._casts = types.casts
         self._retyped = types.footer is not footer
-        self._names = names
-        self._new_names = names.new if names.changed else None
+        self._types = types.columns
+        self._renames = accepted.renames
+        self._renamed = names.changed
         self._options = options
         self._spool = Spool(options.spool_dir, UNIT_BYTES)
 
@@ -84,14 +98,14 @@ class ParquetSource:
             start = file.size - _TAIL - length
             data = await file.read(start, length)
             footer, columns = await to_thread.run_sync(_look, file, data, start, options)
-            columns = await refuse_misfits(file, footer, columns, options)
-            names, types = await to_thread.run_sync(_accept, file.path, footer, columns)
-        return cls(file, footer, names, types, options)
+            columns = await settle_types(file, footer, columns, options)
+            accepted = await to_thread.run_sync(_accept, file.path, footer, columns)
+        return cls(file, footer, accepted, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Plan partitions from the footer alone, save where content has to change; see `Source` and `encode`."""
         stretches = await to_thread.run_sync(self._plan, size)
-        if has_int96(self._footer) and any(stretch.encoded for stretch in stretches):
+        if int96_columns(self._footer) and all(stretch.encoded for stretch in stretches):
             self.warnings += (_INT96_ROUNDED,)
         encoders = max(1, min(processors(), self._options.max_concurrent_partitions))
         async with Workers(encoders) as checkers, Workers(encoders) as workers:
@@ -113,11 +127,14 @@ class ParquetSource:
 
     def _pages(self) -> ParquetPages:
         with _refusing(self.file.path):
-            return ParquetPages(self.file, whole_footer(self._footer, self.columns))
+            return ParquetPages(self.file, whole_footer(self._footer, self._renames))
 
     def _plan(self, size: int | None) -> list[Stretch]:
         with _refusing(self.file.path):
-            return plan_stretches(self._footer, size, self._new_names, casts=self._casts)
+            stretches = plan_stretches(self._footer, size, self._renames, casts=self._casts)
+            if is_mixed(stretches) and not is_like_copied(self._encoding(like_copied=True)[0]):
+                stretches = [Stretch(range(len(self._footer.row_groups)), encoded=True)]
+        return stretches
 
     async def _of_stretch(
         self, stretch: Stretch, stretches: list[Stretch], size: int | None, workers: Workers
@@ -125,29 +142,28 @@ class ParquetSource:
         if not stretch.encoded:
             yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups, size))
             return
-        # Among partitions that are copied, timestamps stay what they are there.
-        int96 = len(stretches) > 1 and all_int96(self._footer)
-        encoding, pages = await to_thread.run_sync(partial(self._encoding, int96=int96))
+        like_copied = is_mixed(stretches)
+        encoding, pages = await to_thread.run_sync(partial(self._encoding, like_copied=like_copied))
         groups = [group for group in stretch.groups if self._footer.row_groups[group].num_rows]
         # Two encoders and one reader keep two processors busy; more of them would wait for a reader with one thread.
         threads = workers.count > 2
         full = self._options.validate == "full"
-        wide = int96_columns(self._footer, self.columns)
-        units = partial(page_units, pages=pages, groups=groups, int96=wide, full=full, threads=threads)
+        int96 = [] if like_copied else [self.columns[column] for column in int96_columns(self._footer)]
+        units = partial(page_units, pages=pages, groups=groups, int96=int96, full=full, threads=threads)
         async with aclosing(encoded_partitions(encoding, units, size, workers)) as partitions:
             async for partition in partitions:
                 yield partition
 
-    def _encoding(self, *, int96: bool) -> tuple[Encoding, ParquetPages]:
+    def _encoding(self, *, like_copied: bool) -> tuple[Encoding, ParquetPages]:
         with _refusing(self.file.path):
-            return encoding_of(self.file, self._footer, self._names, self._spool, int96=int96)
+            return encoding_of(self.file, self._footer, self._types, self.columns, self._spool, like_copied=like_copied)
 
     def _whole(self) -> Partition:
         """Return the file as one object: as it is, or with a new footer where names or types change."""
-        if self._new_names is None and not self._retyped:
+        if not self._renamed and not self._retyped:
             return Partition((FileRange(self.file, 0, self.file.size),), self._footer.num_rows)
         with _refusing(self.file.path):
-            footer = whole_footer(self._footer, self.columns)
+            footer = whole_footer(self._footer, self._renames)
             verify_footer(footer, self._footer.num_rows, self.columns)
         return Partition((FileRange(self.file, 0, self._footer.data_end), footer), self._footer.num_rows)
 
@@ -161,11 +177,11 @@ class ParquetSource:
 
     def _layout(self, row_groups: range, size: int) -> PartitionLayout:
         if indexes := read_page_indexes(self.file, self._footer, row_groups):
-            layout = partition_footer(self._footer, row_groups, self._new_names, indexes)
+            layout = partition_footer(self._footer, row_groups, self._renames, indexes)
             # A row group that fills a partition alone may leave them no place.
             if layout.size <= size:
                 return layout
-        return partition_footer(self._footer, row_groups, self._new_names)
+        return partition_footer(self._footer, row_groups, self._renames)
 
 
 async def _check_magic(file: SourceFile) -> None:
@@ -188,25 +204,11 @@ def _look(file: SourceFile, data: bytes, start: int, options: UploadOptions) -> 
     return footer, decide_types(footer, options)
 
 
-def _accept(path: str, footer: Footer, columns: list[ColumnType]) -> tuple[ColumnNames, AcceptedTypes]:
-    problems: list[SourceError] = []
-    with _collecting(problems):
-        names = accept_names(path, footer.columns)
-    with _collecting(problems):
-        types = accept_types(path, footer, columns)
-    if problems:
-        # All that is wrong with the columns is said at once.
-        refused = tuple(column for problem in problems for column in problem.columns or ())
-        raise SourceError("\n".join(map(str, problems)), path=path, columns=refused or None) from problems[0]
-    return names, types
-
-
-@contextmanager
-def _collecting(problems: list[SourceError]) -> Iterator[None]:
-    try:
-        yield
-    except SourceError as error:
-        problems.append(error)
+def _accept(path: str, footer: Footer, columns: list[ColumnType]) -> Accepted:
+    names, types = accept_names(path, footer.columns), accept_types(path, footer, columns)
+    renames = Renames.of(types.footer, names.new)
+    warnings = (*names.warnings, *types.warnings, *metadata_warnings(types, renames))
+    return Accepted(names, types, renames, warnings)
 
 
 @contextmanager

@@ -5,7 +5,9 @@ plan           how a table is named and cut
 transfer       phase one: a partition's parts are stored; limits says how much at once
 commit         phase two: the table becomes visible; replace takes the old one away
 journal        what an upload has noted: records, lines, states
-journal_files  journals on disk, and their locks
+journal_head   whether two uploads are the same
+locked_file    files that one process has locked
+journal_files  journals on disk
 journaling     the journal of a running upload
 recovery       what is done about uploads whose process died
 """

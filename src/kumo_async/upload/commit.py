@@ -141,10 +141,13 @@ async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool, 
         return
     # A single object that was completed is no failure, so that none is missing here.
     tried = state.names if taken_over else [*state.completed, *(failure.name for failure in failures)]
-    await journal.note(_undoing(tried), sync=True)
+    try:
+        await journal.note(_undoing(tried), sync=True)
+    except UploadError as error:
+        raise UploadError(f"{failures[0].error} {error}", table=transfer.table) from failures[0].error
     left = await _take_back(transfer, journal)
     if left or not all(failure.forgotten for failure in failures):
-        raise _failure(transfer, failures, left) from failures[0].error
+        raise _failure(transfer, journal, failures, left) from failures[0].error
     raise ForgottenError(f"{failures[0].name}: {failures[0].error}")
 
 
@@ -238,7 +241,7 @@ async def undo(transfer: Transfer, journal: Journal) -> None:
     if journal.state.phase is Phase.CLEARED:
         await journal.note(_undoing(journal.state.names), sync=True)
     if left := await _take_back(transfer, journal):
-        raise UploadError(f"Table {transfer.table!r} is there in part. {_left(left)}", table=transfer.table)
+        raise UploadError(f"Table {transfer.table!r} is there in part. {_left(journal, left)}", table=transfer.table)
 
 
 async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
@@ -284,10 +287,10 @@ async def _still_shows(transfer: Transfer) -> bool:
         return True
 
 
-def _failure(transfer: Transfer, failures: Sequence[_Failure], left: list[str]) -> UploadError:
+def _failure(transfer: Transfer, journal: Journal, failures: Sequence[_Failure], left: list[str]) -> UploadError:
     error = failures[0].error
     if left:
-        state = _left(left)
+        state = _left(journal, left)
     elif any(_may_come(failure) for failure in failures):
         state = (
             "No table of that name is there now, since what had become visible was deleted again; but a request whose "
@@ -310,8 +313,9 @@ def _may_come(failure: _Failure) -> bool:
     return status is None or (failure.open and status != 503)
 
 
-def _left(names: Sequence[str]) -> str:
+def _left(journal: Journal, names: Sequence[str]) -> str:
+    recover = ", and `kumo-async recover`" if journal.problem is None else ""
     return (
         f"These objects may be visible and must be deleted: {', '.join(names)}. Another upload of the table from this "
-        f"machine does that, and `kumo-async recover`."
+        f"machine does that{recover}."
     )

@@ -1,11 +1,8 @@
 """Journals as files, of which each is locked by the upload that writes it. All of this blocks: worker threads only.
 
-    <state directory>/
-      <table>-<id>.journal    one upload each, mode 0600; see `journal`
-      <table>.lock            held while the table is being changed
-
-The locks are the kernel's (flock), so they are gone when their process is, however it died:
-https://man7.org/linux/man-pages/man2/flock.2.html
+<state directory>/
+<table>-<id>.journal    one upload each, mode 0600; see `journal`
+<table>.lock            held while the table is being changed
 """
 
 from __future__ import annotations
@@ -17,8 +14,7 @@ import os
 import secrets
 import stat
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,19 +24,23 @@ import platformdirs
 from ..checks import expanded
 from .journal import Head, JournalError, JournalState, Phase
 from .journal_lines import decode, encode
+from .locked_file import READING, LockedFile, check_ours, opening, sync_folder
 
 __all__ = [
     "EXPIRY_SECONDS",
     "Interrupted",
     "LockedFile",
     "Unfinished",
+    "begun",
     "claim",
     "claim_unless_interrupted",
+    "erase",
     "interrupted",
     "is_expired",
     "journal_folder",
     "journals",
     "lock",
+    "state_of",
     "survey",
 ]
 
@@ -55,82 +55,19 @@ EXPIRY_SECONDS = 7 * 24 * 3600
 #: 5 MiB, take a tenth of it.
 _MOST_BYTES = 64 * 1024**2
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
+def erase(path: Path) -> None:
+    """Have a journal say nothing any more that this process has not locked: remove it, or empty it where that fails.
 
-class LockedFile:
-    """A file that this process has locked. It is closed, and with that unlocked, once nothing refers to it any more."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
-        self._descriptor = descriptor
-        self._folder_synced = False
-        # Also closes a file whose opening was cancelled while a thread was at it.
-        self.close = weakref.finalize(self, os.close, descriptor)
-
-    @classmethod
-    def acquire(cls, path: Path, *, create: bool = False) -> LockedFile | None:
-        """Open and lock a file; None if it is in use, or not there.
-
-        Raises:
-            OSError: If it cannot be opened or locked, or somebody else could have written it.
-        """
-        while True:
-            try:
-                descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
-            except FileNotFoundError:
-                return None
-            file = cls(path, descriptor)
-            try:
-                _check_ours(os.fstat(descriptor), path, stat.S_ISREG)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                return None
-            except OSError:
-                file.close()
-                raise
-            if file._is_there():
-                return file
-            # Whoever had it before has removed it between our opening and our locking.
-            file.close()
-            if not create:
-                return None
-
-    def _is_there(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
-        except FileNotFoundError:
-            return False
-
-    def append(self, lines: bytes, *, sync: bool) -> None:
-        """Write lines at once; with `sync`, they and all before them survive a loss of power as well."""
-        if os.write(self._descriptor, lines) != len(lines):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        if sync:
-            os.fsync(self._descriptor)
-        if sync and not self._folder_synced:
-            _sync_folder(self.path.parent)
-            self._folder_synced = True
-
-    def state(self) -> JournalState:
-        """Read what the file says as a journal, and drop a last line that was not written to its end.
-
-        Raises:
-            JournalError: If it is not to be trusted.
-            OSError: If it cannot be read.
-        """
-        state, length = _read(self.path, self._descriptor)
-        if length != os.fstat(self._descriptor).st_size:
-            os.ftruncate(self._descriptor, length)
-        return state
-
-    def remove(self) -> None:
-        """Remove and close the file."""
-        try:
-            self.path.unlink(missing_ok=True)
-        finally:
-            self.close()
+    Raises:
+        OSError: If neither is possible.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        os.truncate(path, 0)
+    with suppress(OSError):
+        sync_folder(path.parent)
 
 
 def journal_folder(given: str | os.PathLike[str] | None) -> Path:
@@ -144,7 +81,7 @@ def journal_folder(given: str | os.PathLike[str] | None) -> Path:
     if given is None and not folder.is_absolute():
         raise OSError(errno.ENOENT, "there is no home directory", str(folder))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_ours(folder.stat(), folder, stat.S_ISDIR)
+    check_ours(folder.stat(), folder, stat.S_ISDIR)
     return folder
 
 
@@ -154,8 +91,12 @@ def lock(folder: Path, key: str) -> LockedFile | None:
 
 
 def journals(folder: Path, key: str = "") -> list[Path]:
-    """Return the journals of one table, or of all."""
-    return sorted(folder.glob(f"{key}*.journal"))
+    """Return the journals of one table, or of all; none where they cannot be listed."""
+    try:
+        return sorted(folder.glob(f"{key}*.journal"))
+    except OSError as error:
+        logger.warning("The journals in %s cannot be listed: %s", folder, error)
+        return []
 
 
 @dataclass(frozen=True)
@@ -166,12 +107,17 @@ class Interrupted:
     state: JournalState
 
 
-def interrupted(folder: Path, key: str) -> list[Interrupted]:
-    """Return a table's commits that have begun and not ended, save those that others replace.
+def begun(folder: Path, key: str) -> list[Interrupted]:
+    """Return a table's commits that have begun and not ended.
 
     One whose upload still runs is among them; to hold the table's lock is to know that there is none.
     """
-    found = [each for each in map(_peek, journals(folder, key)) if each and each.state.phase is not Phase.SENDING]
+    return [each for each in map(_peek, journals(folder, key)) if each and each.state.phase is not Phase.SENDING]
+
+
+def interrupted(folder: Path, key: str) -> list[Interrupted]:
+    """Return what `begun` returns, except commits that others replace."""
+    found = begun(folder, key)
     replaced = {other for each in found for other in each.state.supersedes}
     return [each for each in found if each.state.head.id not in replaced]
 
@@ -205,31 +151,37 @@ def _unfinished(path: Path, state: JournalState) -> Unfinished:
 def _is_same_source(head: Head) -> bool:
     try:
         now = os.stat(head.path)  # noqa: PTH116 - a path that is text already
-    except OSError:
+    except (OSError, ValueError):
         return False
     was = (head.device, head.inode, head.size, head.mtime_ns, head.ctime_ns)
     return was == (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
 
 
 def _is_locked(path: Path) -> bool:
-    try:
-        file = LockedFile.acquire(path)
-    except OSError:
-        return True
-    if file is not None:
-        file.close()
-    return file is None
+    """Say whether a running upload has a journal. It need not be writable, so that this is found out of any."""
+    with opening:
+        try:
+            descriptor = os.open(path, READING)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return isinstance(error, BlockingIOError)
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def _peek(path: Path) -> Interrupted | None:
     """Read a journal that may be another's at this moment."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, READING)
     except OSError:
         return None
     try:
-        _check_ours(os.fstat(descriptor), path, stat.S_ISREG)
-        return Interrupted(path, _read(path, descriptor)[0])
+        check_ours(os.fstat(descriptor), path, stat.S_ISREG)
+        return Interrupted(path, _read(path, os.pread(descriptor, _MOST_BYTES + 1, 0))[0])
     except (OSError, JournalError) as error:
         logger.warning("The journal %s is not used: %s", path, error)
         return None
@@ -272,7 +224,7 @@ def _unused(folder: Path, key: str) -> Iterator[tuple[LockedFile, JournalState |
             if (file := LockedFile.acquire(path)) is None:
                 continue
             try:
-                yield file, file.state()
+                yield file, state_of(file)
             except JournalError as error:
                 logger.warning("The journal %s is discarded: %s", path, error)
                 yield file, None
@@ -307,27 +259,22 @@ def _new(folder: Path, head: Head) -> tuple[LockedFile, JournalState]:
     return file, JournalState(head)
 
 
-def _read(path: Path, descriptor: int) -> tuple[JournalState, int]:
-    size = os.fstat(descriptor).st_size
-    if size > _MOST_BYTES:
+def state_of(file: LockedFile) -> JournalState:
+    """Read what a file says as a journal, and drop a last line that was not written to its end.
+
+    Raises:
+        JournalError: If it is not to be trusted.
+        OSError: If it cannot be read.
+    """
+    state, length = _read(file.path, file.content(_MOST_BYTES))
+    file.cut(length)
+    return state
+
+
+def _read(path: Path, data: bytes) -> tuple[JournalState, int]:
+    if len(data) > _MOST_BYTES:
         raise JournalError("it is larger than a journal can be")
-    state, length = decode(os.pread(descriptor, size, 0))
+    state, length = decode(data)
     if path.name != f"{state.head.table_key}-{state.head.id}.journal":
         raise JournalError("it is of another upload than its name says")
     return state, length
-
-
-def _check_ours(status: os.stat_result, path: Path, is_kind: Callable[[int], bool]) -> None:
-    """Refuse what another user could have written: it says which objects become visible, and which are deleted."""
-    if not is_kind(status.st_mode):
-        raise OSError(errno.EINVAL, "not what it should be", str(path))
-    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError(errno.EPERM, "another user may write to it", str(path))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

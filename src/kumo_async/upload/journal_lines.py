@@ -43,9 +43,9 @@ def decode(data: bytes) -> tuple[JournalState, int]:
         JournalError: If it is no journal, of another format, or damaged anywhere else.
     """
     lines = data.splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        lines.pop()
     records = [_record(line) for line in lines]
-    if records and records[-1] is None:
-        records.pop()
     head = records[0] if records else None
     if not isinstance(head, Head) or head.format != FORMAT or not re.fullmatch(r"[0-9a-f]{16}", head.id):
         raise JournalError("it does not begin as a journal of this version does")
@@ -54,7 +54,7 @@ def decode(data: bytes) -> tuple[JournalState, int]:
         if record is None:
             raise JournalError("a line in it is damaged")
         state.apply(record)
-    return state, sum(len(line) for line in lines[: len(records)])
+    return state, sum(map(len, lines))
 
 
 def _record(line: bytes) -> Record | None:

@@ -1,52 +1,54 @@
-"""The journal of a running upload, written off the event loop. An upload whose journal cannot be written goes on."""
+"""The journal of a running upload, written off the event loop.
+
+A journal never says less than was done: the next upload, or `recover`, would undo it. An upload whose journal cannot be
+written goes on without one, and removes it before it does what the journal would not tell. Where it cannot even be
+removed, that is not done.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from contextlib import asynccontextmanager
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 import anyio
 from anyio import to_thread
 
-from .._version import __version__
-from ..options import UploadOptions
-from ..report import UploadPlan
-from ..service.messages import connector_id
+from ..errors import UploadError
 from ..shield import clean_up, in_thread, obtain
-from ..sources.files import Partition, SourceFile
-from .journal import Begun, Cleared, Head, JournalError, JournalState, Phase, Record, Stored
+from .journal import Begun, Cleared, Completed, Head, JournalError, JournalState, Phase, Record, Stored, Undoing, Undone
 from .journal_files import (
     Interrupted,
-    LockedFile,
     Unfinished,
+    begun,
     claim,
     claim_unless_interrupted,
+    erase,
     interrupted,
     journal_folder,
     journals,
     lock,
+    state_of,
     survey,
 )
-from .journal_lines import FORMAT, encode
+from .journal_lines import encode
+from .locked_file import LockedFile
 
-__all__ = ["Journal", "Journals", "fingerprint", "head_of"]
+__all__ = ["Journal", "Journals"]
 
 logger = logging.getLogger("kumo_async")
 
-#: Made bytes are hashed at once up to this size: that takes less than a change of thread.
-_HASHED_AT_ONCE = 64 * 1024
-
 #: Seconds between two looks at a lock that another process holds, at the most.
 _LOCK_POLL = 0.1
+
+
+#: The directories of which it was said that locks cannot be used there.
+_warned: set[Path] = set()
 
 
 class _Claim(Protocol):
@@ -73,14 +75,19 @@ class Journal:
         self._lock = anyio.Lock()
 
     async def note(self, *records: Record, sync: bool = False) -> None:
-        """Append records; with `sync` they survive a loss of power, and not only the death of the process."""
+        """Append records; with `sync` they survive a loss of power, and not only the death of the process.
+
+        Raises:
+            UploadError: If they can neither be written, nor the journal be removed, which would say less than is about
+                to be done.
+        """
         async with self._lock:
             for record in records:
                 self.state.apply(record)
                 if isinstance(record, Stored):
                     self.resumed.discard(record.receipt.name)
             if self._file is not None:
-                await in_thread(self._append, self._file, records, sync)
+                await in_thread(self._write, self._file, records, sync)
 
     async def begin(self, partitions: int, *, clear: bool) -> None:
         """Note that the commit begins, in place of those that were interrupted. Needs the table's lock.
@@ -91,14 +98,23 @@ class Journal:
         Args:
             partitions: How many the table has.
             clear: Whether there is no old table.
+
+        Raises:
+            UploadError: If a journal would say less than is about to be done, and stays. Nothing was done.
         """
         others = await to_thread.run_sync(self._others)
-        begun = Begun(partitions=partitions, supersedes=tuple(other.state.head.id for other in others))
-        sync = partitions > 1 or not clear or bool(others)
-        await self.note(begun, *([Cleared()] if clear else []), sync=sync)
+        record = Begun(partitions=partitions, supersedes=tuple(other.state.head.id for other in others))
+        at_once = [Cleared()] if clear and not others else []
+        await self.note(record, *at_once, sync=partitions > 1 or not clear or bool(others))
         # Only now, since until now they were all that could tell what is visible.
         for other in others:
-            await to_thread.run_sync(_remove, other.path)
+            try:
+                await in_thread(erase, other.path)
+            except OSError as error:
+                await self.note(Undone())
+                raise self._stays(record, other.path, _words(error)) from error
+        if clear and not at_once:
+            await self.note(Cleared(), sync=True)
 
     async def finish(self) -> None:
         """Remove the journal: nothing is left to be done."""
@@ -107,11 +123,11 @@ class Journal:
             await to_thread.run_sync(_remove_locked, file)
 
     def close(self) -> None:
-        """Leave the journal to whoever uploads the table next; one that tells of nothing is removed."""
+        """Leave the journal to the next upload of the table; one that tells of nothing is removed."""
         if self._file is None:
             return
         if self.state.phase is Phase.SENDING and not self.state.stored:
-            _remove(self._file.path)
+            _remove_locked(self._file)
         self._file.close()
 
     async def leave(self) -> None:
@@ -122,26 +138,52 @@ class Journal:
     def _others(self) -> list[Interrupted]:
         if self._folder is None:
             return []
-        found = interrupted(self._folder, self.state.head.table_key)
+        found = begun(self._folder, self.state.head.table_key)
         return [each for each in found if each.state.head.id != self.state.head.id]
 
-    def _append(self, file: LockedFile, records: Sequence[Record], sync: bool) -> None:
-        if any(isinstance(each, Stored) and _is_secret(each.receipt.temp_upload_path) for each in records):
-            self._give_up(
-                file, "the service's upload paths have queries, as presigned URLs do, and are not written down"
-            )
+    def _write(self, file: LockedFile, records: Sequence[Record], sync: bool) -> None:
+        """Write records to the file, or have no file that lacks them."""
+        if self.problem is None:
+            self.problem = _try_to_append(file, records, sync)
+        # That some objects may be visible is what it says without this as well.
+        if self.problem is None or isinstance(records[-1], Completed):
             return
         try:
-            file.append(b"".join(map(encode, records)), sync=sync)
+            file.erase()
         except OSError as error:
-            self._give_up(file, _words(error))
+            # Nothing is about to be done then; before anything is, this is tried again.
+            if not isinstance(records[0], Stored | Undone):
+                raise self._stays(records[0], file.path, _words(error)) from error
+        else:
+            self._file = None
+            file.close()
 
-    def _give_up(self, file: LockedFile, problem: str) -> None:
-        self.problem, self._file = problem, None
-        # What says less than was done is of use only once the commit has begun: it is finished by it, or taken back.
-        if self.state.phase is Phase.SENDING:
-            _remove_locked(file)
-        file.close()
+    def _stays(self, record: Record, path: Path, problem: str) -> UploadError:
+        match record:
+            case Begun():
+                state = "The table is as it was."
+            case Undoing():
+                state = f"These objects may be visible and must be deleted: {', '.join(self.state.names)}."
+            case _:
+                state = "No table of that name is there now."
+        table = self.state.head.table
+        return UploadError(
+            f"Table {table!r} could not be committed, since the journal {path} can be neither written nor removed, and "
+            f"the next upload would go by what it says: {problem}. {state} Make the journal's directory writable, and "
+            f"upload the table again.",
+            table=table,
+        )
+
+
+def _try_to_append(file: LockedFile, records: Sequence[Record], sync: bool) -> str | None:
+    """Append records, and return why that was not possible, if it was not."""
+    if any(isinstance(each, Stored) and _is_secret(each.receipt.temp_upload_path) for each in records):
+        return "the service's upload paths have queries, as presigned URLs do, and are not written down"
+    try:
+        file.append(b"".join(map(encode, records)), sync=sync)
+    except OSError as error:
+        return _words(error)
+    return None
 
 
 class Journals:
@@ -197,14 +239,42 @@ class Journals:
             return Journal(folder, JournalState(head), None, _words(error))
 
     async def take(self, path: Path) -> Journal | None:
-        """Lock the journal of an upload that died; None if it is gone, or its upload still runs."""
-        with suppress(OSError, JournalError):
+        """Lock the journal of an upload that died; None if it is gone or not trusted, or its upload still runs.
+
+        Raises:
+            UploadError: If it cannot be read or locked.
+        """
+        try:
             file = await to_thread.run_sync(LockedFile.acquire, path)
             if file is not None:
-                state = await to_thread.run_sync(file.state)
+                state = await to_thread.run_sync(state_of, file)
                 await to_thread.run_sync(_remove_superseded, path.parent, state)
                 return Journal(self.folder, state, file)
+        except JournalError:
+            return None
+        except OSError as error:
+            raise UploadError(
+                f"The journal {path} of an upload that died cannot be used: {_words(error)}. Make it and its directory "
+                f"readable and writable for you alone."
+            ) from error
         return None
+
+    async def forget(self, key: str, table: str) -> None:
+        """Have no journal tell of a commit of a table any more. Needs the table's lock.
+
+        Raises:
+            UploadError: If one stays.
+        """
+        folder = self.folder
+        for found in [] if folder is None else await to_thread.run_sync(begun, folder, key):
+            try:
+                await in_thread(erase, found.path)
+            except OSError as error:
+                raise UploadError(
+                    f"Table {table!r} was not deleted, since the journal {found.path} of an upload that died cannot be "
+                    f"removed, and would bring it back: {_words(error)}. Make the journal's directory writable.",
+                    table=table,
+                ) from error
 
     @asynccontextmanager
     async def table(self, key: str) -> AsyncIterator[None]:
@@ -230,61 +300,16 @@ class Journals:
             while (file := await obtain(partial(lock, folder, key), _unlock)) is None:  # noqa: ASYNC110
                 await anyio.sleep(random.uniform(0, _LOCK_POLL))  # noqa: S311
         except OSError as error:
-            logger.warning("Table locks cannot be used in %s: %s", folder, error)
+            if folder not in _warned:
+                _warned.add(folder)
+                logger.warning(
+                    "Table locks cannot be used in %s, so that uploads of one table by several processes are not kept "
+                    "apart: %s",
+                    folder,
+                    error,
+                )
             return None
         return file
-
-
-def head_of(endpoint: str, plan: UploadPlan, file: SourceFile, options: UploadOptions) -> Head:
-    """Return which upload this is."""
-    deciding = {
-        "version": __version__,
-        "csv": asdict(options.csv),
-        "on_unsupported": options.on_unsupported,
-        "convert": options.convert,
-    }
-    return Head(
-        format=FORMAT,
-        id="",
-        created=0,
-        endpoint=endpoint,
-        connector=connector_id(plan.file_type),
-        table=plan.table,
-        path=os.path.abspath(file.path),  # noqa: PTH100 - Path.resolve would ask the disk
-        device=file.status.st_dev,
-        inode=file.status.st_ino,
-        size=file.status.st_size,
-        mtime_ns=file.status.st_mtime_ns,
-        ctime_ns=file.status.st_ctime_ns,
-        partition_size=plan.partition_size,
-        arguments=sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest(),
-    )
-
-
-async def fingerprint(partition: Partition, source: SourceFile) -> str:
-    """Return a digest of what a partition consists of.
-
-    Ranges of the source count by their place, since the head of the journal says that the source is the same. All else,
-    such as what was encoded anew, counts by its bytes: no promise is needed that it comes out the same again.
-    """
-    digest = sha256()
-    start = 0
-    for segment in partition.segments:
-        length = len(segment)
-        if isinstance(segment, bytes):
-            digest.update(b"bytes %d " % length)
-            if length <= _HASHED_AT_ONCE:
-                digest.update(segment)
-            else:
-                await to_thread.run_sync(digest.update, segment)
-        elif segment.file is source:
-            digest.update(b"source %d %d " % (segment.offset, length))
-        else:
-            digest.update(b"spooled %d " % length)
-            async for block in partition.read(start, length):
-                await to_thread.run_sync(digest.update, block)
-        start += length
-    return digest.hexdigest()
 
 
 def _is_secret(temp_upload_path: str) -> bool:
@@ -301,19 +326,14 @@ def _remove_superseded(folder: Path, state: JournalState) -> None:
     replaced = {f"{state.head.table_key}-{each}.journal" for each in state.supersedes}
     for path in journals(folder, state.head.table_key) if replaced else ():
         if path.name in replaced:
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        logger.warning("The journal %s could not be removed: %s", path, error)
+            erase(path)
 
 
 def _remove_locked(file: LockedFile) -> None:
-    _remove(file.path)
-    file.close()
+    try:
+        file.remove()
+    except OSError as error:
+        logger.warning("The file %s could not be removed: %s", file.path, error)
 
 
 def _close(journal: Journal | None) -> None:

@@ -23,7 +23,8 @@ from ..sources import Source, open_source
 from ..sources.files import Partition
 from .commit import ForgottenError, commit
 from .journal import Stored
-from .journaling import Journal, Journals, fingerprint, head_of
+from .journal_head import fingerprint, head_of
+from .journaling import Journal, Journals
 from .limits import Limits
 from .plan import partition_name, partition_size, size_warnings
 from .recovery import finish_interrupted
@@ -186,6 +187,7 @@ def _report(source: Source, plan: UploadPlan, journal: Journal, seconds: float) 
         dialect=plan.dialect,
         renamed_columns=plan.renamed_columns,
         column_types=plan.column_types,
+        type_reasons=plan.type_reasons,
         warnings=tuple(warnings),
     )
 
@@ -215,6 +217,7 @@ def plan_upload(request: UploadRequest, source: Source) -> UploadPlan:
         dialect=source.dialect,
         renamed_columns=source.renamed,
         column_types=dict(source.types),
+        type_reasons=dict(source.type_reasons),
         warnings=(*source.warnings, *size_warnings(size, request.file_type, target)),
     )
 

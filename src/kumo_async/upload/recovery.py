@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-import anyio
-
 from ..errors import KumoError, UploadError
 from ..events import Notify
 from ..options import UploadOptions
@@ -30,6 +28,9 @@ __all__ = ["delete_table", "describe", "finish_interrupted", "recover"]
 
 logger = logging.getLogger("kumo_async")
 
+#: The last day that has a date in every time zone, 9999-12-30. A journal may be dated later, and counts all the same.
+_LATEST = 253_402_128_000
+
 _CHANGED = "its source has changed or is gone, so it cannot be resumed; discard it"
 
 
@@ -48,15 +49,17 @@ async def _finish_interrupted(transfer: Transfer, journals: Journals, head: Head
     same: Journal | None = None
     async with changing(transfer.limits, journals, head.endpoint, head.connector, head.table):
         for found in await journals.interrupted(head.table_key):
-            if is_expired(found.state) or (journal := await journals.take(found.path)) is None:
+            if is_expired(found.state):
                 continue
             try:
-                outcome = await roll_forward(transfer, journal)
+                journal = await journals.take(found.path)
+                if journal is None:
+                    continue
+                with closing(journal):
+                    outcome = await roll_forward(transfer, journal)
             except KumoError as error:
                 logger.warning("Table %r: an interrupted commit could not be finished: %s", head.table, error)
                 continue
-            finally:
-                journal.close()
             logger.info("Table %r: an interrupted commit was %s", head.table, outcome.value)
             if outcome is Outcome.FINISHED and journal.state.head == head:
                 same = journal
@@ -72,7 +75,7 @@ def describe(found: Unfinished) -> UnfinishedUpload:
         file_type=file_type_of(head.connector),
         endpoint=head.endpoint,
         path=head.path,
-        started=datetime.fromtimestamp(head.created, UTC),
+        started=datetime.fromtimestamp(min(max(head.created, 0), _LATEST), UTC),
         state=state,
         partitions=len(stored),
         bytes=sum(each.receipt.size for each in stored),
@@ -146,19 +149,21 @@ async def _discard(transfer: Transfer, journal: Journal) -> Literal["discarded",
 async def delete_table(session: Session, limits: Limits, endpoint: str, connector: str, table: str) -> bool:
     """Delete a table, and forget commits of it that were interrupted; return whether there was one.
 
+    They are forgotten first, or else the next upload would finish them after all. A service that cannot be asked leaves
+    them as they are.
+
     Raises:
         ServiceError: If the service refuses, or the table is still there afterwards.
+        UploadError: If such a commit cannot be forgotten; the table is as it was.
     """
 
     async def work(session: Session) -> bool:
         journals = await Journals.open(None)
+        key = table_key(endpoint, connector, table)
         async with changing(limits, journals, endpoint, connector, table):
-            there = await remove_table(session, connector, table, file_type_of(connector))
-            # The table is gone, and an interrupted commit of it must not bring it back.
-            with anyio.CancelScope(shield=True):
-                for found in await journals.interrupted(table_key(endpoint, connector, table)):
-                    if (journal := await journals.take(found.path)) is not None:
-                        await journal.finish()
-        return there
+            if await journals.interrupted(key):
+                await session.control.shows_table(connector, table)
+                await journals.forget(key, table)
+            return await remove_table(session, connector, table, file_type_of(connector))
 
     return await apart(session, table, work)
