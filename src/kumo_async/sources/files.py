@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 import aiofiles.os
 import anyio
-from anyio import to_thread
 
 from ..errors import SourceChangedError, SourceError
+from ..shield import in_thread
 from ..threads import THREADS
 
 __all__ = ["FileRange", "Partition", "Readable", "Segment", "SourceFile", "local_path"]
@@ -131,7 +131,7 @@ class SourceFile:
         Raises:
             SourceError: If it does not exist, may not be read, or is not a regular file. Never waits for a pipe.
         """
-        return await to_thread.run_sync(cls._open, path)
+        return await in_thread(cls._open, path)
 
     @classmethod
     def _open(cls, path: Path) -> SourceFile:
