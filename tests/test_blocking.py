@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pyarrow as pa
 import pytest
 
@@ -144,17 +146,16 @@ def test_ctrl_c_that_comes_before_the_waiting_begins_cancels_too(tmp_path: Path)
         tmp_path,
         """
         import os, signal, threading, anyio
-        from anyio.from_thread import BlockingPortal
         from kumo_async import blocking
 
-        start, interrupted, cleaned = BlockingPortal.start_task_soon, threading.Event(), []
+        start, interrupted, cleaned = blocking.start, threading.Event(), []
 
-        def start_and_be_interrupted(*args, **kwargs):
-            future = start(*args, **kwargs)
+        def start_and_be_interrupted(function):
+            call = start(function)
             interrupted.wait()
-            return future
+            return call
 
-        BlockingPortal.start_task_soon = start_and_be_interrupted
+        blocking.start = start_and_be_interrupted
 
         async def wait():
             try:
@@ -166,6 +167,108 @@ def test_ctrl_c_that_comes_before_the_waiting_begins_cancels_too(tmp_path: Path)
         """,
         EXPECT_CTRL_C,
     )
+
+
+@pytest.mark.parametrize("moment", ["begin", "take", "start"])
+def test_ctrl_c_that_another_thread_is_given_at_the_very_beginning_leaves_no_thread(
+    tmp_path: Path, moment: str
+) -> None:
+    run_script(
+        tmp_path,
+        f"""
+        import signal, sys, threading, anyio
+        from kumo_async import blocking, loop
+
+        given, ended, started = threading.Event(), threading.Event(), []
+
+        def take_signals():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGINT}})
+            given.wait()
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            ended.set()
+
+        def interrupted(function):
+            def wrapped(*args, **kwargs):
+                result = function(*args, **kwargs)
+                given.set()
+                ended.wait()
+                return result
+            return wrapped
+
+        if {moment!r} == "begin":
+            loop.Call.__init__ = interrupted(loop.Call.__init__)
+        elif {moment!r} == "take":
+            loop._Host.take = interrupted(loop._Host.take)
+        else:
+            loop._Host.start = interrupted(loop._Host.start)
+
+        other = threading.Thread(target=take_signals)
+        other.start()
+        try:
+            blocking.run(anyio.sleep_forever)
+        except KeyboardInterrupt:
+            other.join()
+            assert [t.name for t in threading.enumerate()] == ["MainThread"]
+        else:
+            raise SystemExit("not interrupted")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert blocking.run(anyio.sleep, 0) is None
+        """,
+    )
+
+
+@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("event", [kumo_async.UploadStarted, kumo_async.BytesSent, kumo_async.UploadCommitted])
+def test_an_observer_that_ends_its_own_call_ends_no_other(
+    connector: kumo_async.FileUploadConnector,
+    path: Path,
+    stop: type[BaseException],
+    event: type[kumo_async.Event],
+) -> None:
+    met = threading.Barrier(2)
+
+    class Stops:
+        def on_event(self, seen: kumo_async.Event) -> None:
+            if isinstance(seen, event):
+                raise stop("enough")
+
+    def upload_while_the_other_stops() -> kumo_async.UploadReport:
+        async def both() -> kumo_async.UploadReport:
+            # Not before the other has begun on the loop that both share.
+            await anyio.to_thread.run_sync(met.wait)
+            report = await connector.upload_async("whole", path)
+            await anyio.to_thread.run_sync(met.wait)
+            return report
+
+        return blocking.run(both)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(upload_while_the_other_stops)
+        met.wait()
+        with pytest.raises(stop, match="enough"):
+            connector.upload("stopped", path, observer=Stops())
+        met.wait()
+        assert other.result().rows == 60_000
+    assert connector.has_table("whole")
+
+
+async def test_a_blocking_call_on_the_loop_whose_upload_is_committing_does_not_wait_for_that_loop(
+    connector: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    committing = anyio.Event()
+
+    class Watch:
+        def on_event(self, event: kumo_async.Event) -> None:
+            if isinstance(event, kumo_async.CommitStarted):
+                committing.set()
+
+    task = asyncio.create_task(connector.upload_async("numbers", path, observer=Watch()))
+    await committing.wait()
+    connector.delete("numbers")
+    assert connector.upload("numbers", path).rows == 60_000
+    assert (await task).rows == 60_000
+    assert await connector.has_table_async("numbers")
 
 
 def test_ctrl_c_counts_although_it_does_not_wake_the_waiting(tmp_path: Path) -> None:
@@ -256,13 +359,13 @@ def test_ctrl_c_during_an_upload_leaves_no_table(tmp_path: Path) -> None:
     )
 
 
-def run_script(tmp_path: Path, *scripts: str) -> None:
-    """Run scripts one behind the other, as one, in a process of their own."""
+def run_script(tmp_path: Path, *scripts: str, says: tuple[str, ...] = ("",)) -> None:
+    """Run scripts one after the other, as one, in a process of their own; its output begins with what it `says`."""
     (tmp_path / "orders.csv").write_text("id,amount\n1,9.50\n2,12.25\n3,7.00\n")
     environment = {**os.environ, "KUMO_API_ENDPOINT": f"local:{tmp_path / 'plane'}", "PYTHONWARNINGS": "error"}
     # Python 3.12 and later warn about any fork beside threads, which is what is tried here.
     environment["PYTHONWARNINGS"] += ",default::DeprecationWarning"
-    code = "".join(textwrap.dedent(script) for script in scripts)
+    code = "\n".join(textwrap.dedent(script) for script in scripts)
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -273,6 +376,7 @@ def run_script(tmp_path: Path, *scripts: str) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(says), result.stdout + result.stderr
 
 
 def test_uvloop_is_used_where_it_is_installed() -> None:

@@ -16,7 +16,7 @@ import kumo_async
 ROOT = Path(kumo_async.__file__).parent
 
 #: What each layer may import from the package; see design: imports point down, never up or sideways.
-VALUES = {"checks", "errors", "escapes", "options", "events", "report", "shield", "_version"}
+VALUES = {"checks", "errors", "escapes", "options", "events", "report", "shield", "threads", "loop", "_version"}
 LAYERS = {
     "errors": {"escapes"},
     "escapes": set[str](),
@@ -25,14 +25,16 @@ LAYERS = {
     "options": {"checks", "errors"},
     "report": {"escapes"},
     "events": {"errors", "report"},
-    "shield": {"errors"},
+    "threads": {"errors"},
+    "loop": {"errors", "threads"},
+    "shield": {"checks", "errors", "threads"},
     "serving": {"errors"},
     "formats": {"errors"},
-    "local": {"errors", "formats", "serving"},
+    "local": {"errors", "formats", "serving", "threads"},
     "service": VALUES | {"local"},
     "sources": VALUES | {"formats"},
     "upload": VALUES | {"formats", "sources", "service"},
-    "blocking": {"serving"},
+    "blocking": {"errors", "loop", "serving"},
     "client": VALUES | {"service", "serving", "upload"},
     "source_table": VALUES | {"blocking", "connector", "service"},
     "connector": VALUES | {"blocking", "client", "formats", "source_table", "upload"},

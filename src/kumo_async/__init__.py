@@ -9,7 +9,7 @@
     formats                knowledge of the formats, without I/O
     service                the Kumo data plane over HTTP
     local                  the embedded data plane, for trying, tests and benchmarks
-    errors, checks, options, events, report, shield, serving   what everything may use
+    errors, checks, options, events, report, shield, loop, threads, serving   what everything may use
 
 Imports point down this list. Importing the package is cheap: aiohttp, pyarrow and pandas are loaded when they are used.
 """

@@ -1,27 +1,29 @@
 """The one bridge from blocking code to the event loop.
 
-A blocking method is one call through `run`: the same arguments and the same errors as its async twin. The event loop
-lives in a thread that is there while at least one call is; calls from several threads share it, and with it the
-connections and limits of their clients.
+A blocking method is one call through `run`: the same arguments and the same errors as its async twin. It runs on the
+loop of our own (`loop`); calls from several threads share it, and with it the connections and limits of their clients.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, wait
-from importlib.util import find_spec
+from types import FrameType
 from typing import Any, TypeVar
 
-from anyio.from_thread import BlockingPortalProvider
-
+from .errors import KumoError
+from .loop import Call, is_ours, start
 from .serving import Waiting, waiting
 
-__all__ = ["run", "uvloop_if_there"]
+__all__ = ["run"]
 
 T = TypeVar("T")
+
+
+class _NestedCallError(KumoError, RuntimeError):
+    """A blocking call would wait for the very thread that makes it."""
+
 
 _MASKS = hasattr(signal, "pthread_sigmask")
 
@@ -29,44 +31,38 @@ _MASKS = hasattr(signal, "pthread_sigmask")
 _SIGNAL_POLL = 0.2
 
 
-def uvloop_if_there() -> dict[str, bool]:
-    """Return the options that make anyio use uvloop if it is installed."""
-    return {"use_uvloop": find_spec("uvloop") is not None}
-
-
-def _provider() -> BlockingPortalProvider:
-    return BlockingPortalProvider("asyncio", uvloop_if_there())
-
-
-_portals = _provider()
-
-
-def _after_fork() -> None:
-    # The child has none of the parent's threads, so a loop that was running there is not running here.
-    global _portals
-    _portals = _provider()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 class _Interruptions:
     """Keeps SIGINT waiting, from the beginning of the block until they are let in, and for good from its new threads.
 
     What is started there is then either cancelled by an interruption or not begun. The system may give a signal to any
     thread that takes it, but only the main thread acts on it, and one that waits for a lock would not even notice:
-    https://docs.python.org/3/library/signal.html#signals-and-threads
+    https://docs.python.org/3/library/signal.html#signals-and-threads. So the main thread's mask does not keep away what
+    another thread of the program is given, and what acts on it is replaced as well.
     """
 
     def __enter__(self) -> _Interruptions:
+        self._came = False
+        self._acts = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+        if callable(self._acts):
+            signal.signal(signal.SIGINT, self._note)
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if _MASKS else set()
+        self._held = True
         return self
+
+    def _note(self, _: int, frame: FrameType | None) -> None:
+        self._came, self._frame = True, frame
 
     def let_in(self) -> None:
         """Take interruptions again, and at once the one that waits."""
+        if not self._held:
+            return
+        self._held = False
         if _MASKS:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        if callable(self._acts):
+            signal.signal(signal.SIGINT, self._acts)
+            if self._came:
+                self._acts(signal.SIGINT, self._frame)
 
     def __exit__(self, *_: object) -> None:
         self.let_in()
@@ -79,38 +75,39 @@ def run(function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> 
     threads, and after a fork. Ctrl-C cancels the function, waits for its clean-up, and raises KeyboardInterrupt.
 
     Raises:
+        KumoError: If there can be no thread or no event loop for it, as in a `__del__` when the interpreter ends.
         BaseException: Whatever the function raises.
 
     Example:
         >>> import anyio
         >>> run(anyio.sleep, 0)
     """
-    ended = threading.Event()
+    if is_ours():
+        raise _NestedCallError(
+            "A blocking method was called from the event loop thread that runs blocking calls, as an observer does "
+            "that calls one. Call it elsewhere, or after the call that the observer watches."
+        )
     here = Waiting.here()
 
-    async def call() -> T:
+    async def called() -> T:
         waiting.set(here)
-        try:
-            return await function(*args, **kwargs)
-        finally:
-            ended.set()
+        return await function(*args, **kwargs)
 
-    with _Interruptions() as interruptions, _portals as portal:
-        future = portal.start_task_soon(call)
+    with _Interruptions() as interruptions:
+        call = start(called)
         try:
             interruptions.let_in()
-            return _result(future)
-        except BaseException:
-            # Either the function's own error, with nothing left to do, or an interruption of the waiting itself.
-            if not future.done():
-                future.cancel()
-                while not ended.wait(_SIGNAL_POLL):
-                    pass
+            call.wait(_SIGNAL_POLL)
+        except BaseException as interruption:
+            _end(call, interruption)
             raise
+    return call.future.result()
 
 
-def _result(future: Future[T]) -> T:
-    """Wait for a result, in short waits: a signal that comes right before a long one begins would not end it."""
-    while wait([future], _SIGNAL_POLL).not_done:
-        pass
-    return future.result()
+def _end(call: Call[Any], interruption: BaseException) -> None:
+    """Cancel a call whose waiting was interrupted, and wait for its clean-up; what it failed with becomes the cause."""
+    call.cancel()
+    call.wait(_SIGNAL_POLL)
+    failure = call.future.exception()
+    if failure is not None and interruption.__cause__ is None:
+        interruption.__cause__ = failure if isinstance(failure, Exception) else failure.__cause__

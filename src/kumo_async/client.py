@@ -18,7 +18,7 @@ from .service.credentials import resolve
 from .service.network import network_of
 from .service.snowflake import snowflake_headers
 from .serving import check_answerable
-from .shield import to_the_end
+from .shield import imported, to_the_end
 
 if TYPE_CHECKING:
     from .service.session import Session
@@ -89,14 +89,14 @@ class KumoClient:
             ConfigurationError: If that cannot be, or the call waits for a data plane in its own thread.
         """
         check_answerable(self.endpoint)
-        shared = self._join()
+        shared = await self._join()
         try:
             yield await shared.connection(self._connect)
         finally:
             await to_the_end(shared.leave)
 
     async def __aenter__(self) -> KumoClient:
-        shared = self._join()
+        shared = await self._join()
         try:
             await shared.connection(self._connect)
         except BaseException:
@@ -108,13 +108,19 @@ class KumoClient:
         await to_the_end(self._shared[asyncio.get_running_loop()].leave)
 
     def _connect(self) -> AbstractAsyncContextManager[Session]:
-        # aiohttp costs a third of a second to import; a program that only configures a client need not wait for it.
         from .service.session import connect
 
         return connect(self.credentials, self._network, self._memory)
 
-    def _join(self) -> _Shared:
+    async def _join(self) -> _Shared:
         loop = event_loop()
+        # aiohttp costs a third of a second to import; a program that only configures a client need not wait for it.
+        await imported("stamina", "kumo_async.service.session", "kumo_async.upload.limits")
+        if self.credentials.local_root is not None:
+            await imported("kumo_async.local")
+        for other in [other for other in self._shared if other.is_closed()]:
+            # It was closed without an end to its calls, and what is left of them refers to it.
+            self._shared.pop(other, None)
         # No lock: a loop's entry is touched by that loop's thread alone.
         shared = self._shared.get(loop)
         if shared is None:
@@ -147,10 +153,10 @@ class _Shared:
         self._connection: Connection | None = None
 
     async def connection(self, connect: Callable[[], AbstractAsyncContextManager[Session]]) -> Connection:
-        from .upload.limits import Limits
-
         async with self._lock:
             if self._connection is None:
+                from .upload.limits import Limits
+
                 session = await self._stack.enter_async_context(connect())
                 self._connection = Connection(session, Limits())
             return self._connection

@@ -6,13 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from . import blocking
-from .checks import event_loop
 from .client import KumoClient, check_client, default_client
 from .errors import ConfigurationError, TableNotFoundError, no_groups
-from .events import Observer, notifier
+from .events import Observer, observed
 from .formats.names import check_uploaded_name
 from .options import UploadOptions, check_file_type
 from .report import UploadPlan, UploadReport
+from .shield import imported
 from .source_table import SourceTable
 
 if TYPE_CHECKING:
@@ -103,15 +103,14 @@ class FileUploadConnector:
             >>> asyncio.run(main())
             3
         """
-        # What only an upload needs is imported by the first one.
+        await imported("kumo_async.upload.pipeline")
         from .upload.pipeline import UploadRequest, upload
 
         options = UploadOptions() if options is None else options
         kind, client = self._file_type, self.client
         endpoint = client.credentials.scoped_endpoint
         request = UploadRequest(name, path, kind, auto_partition, partition_size_mb, options, endpoint)
-        notify = notifier(observer)
-        with no_groups():
+        with observed(observer) as notify, no_groups():
             async with client.connected() as connection:
                 return await upload(connection.session, connection.limits, request, notify)
 
@@ -176,7 +175,7 @@ class FileUploadConnector:
         options: UploadOptions | None = None,
     ) -> UploadPlan:
         """Return what an upload would send. The async twin of `plan`; see there."""
-        event_loop()
+        await imported("kumo_async.upload.pipeline")
         from .upload.pipeline import UploadRequest, look
 
         options = UploadOptions() if options is None else options
@@ -229,6 +228,7 @@ class FileUploadConnector:
                 f"FileUploadConnector(file_type={file_type!r}).",
                 table=name,
             )
+        await imported("kumo_async.upload.recovery")
         from .upload.recovery import delete_table
 
         client = self.client

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Protocol, runtime_checkable
+
+import anyio
 
 from .errors import ConfigurationError
 from .report import UploadPlan, UploadReport
@@ -181,9 +185,10 @@ class UploadFailed(Event):
 class Observer(Protocol):
     """Whoever wants to see an upload's events: any object with a method `on_event`.
 
-    It is called on the event loop that does the work, for a blocking call in another thread than the caller's, with one
+    It is called on the event loop of the caller, for a blocking call in another thread than the caller's, with one
     event after the other, and should return at once. What it raises does not disturb the upload, and is logged the
-    first time.
+    first time. SystemExit, KeyboardInterrupt and whatever else is no Exception cancel the upload, whose call then
+    raises it; other uploads go on.
 
     Example:
         >>> import kumo_async
@@ -201,8 +206,61 @@ class Observer(Protocol):
 Notify = Callable[[Event], None]
 
 
-def notifier(observer: Observer | None) -> Notify:
+@contextmanager
+def observed(observer: Observer | None) -> Iterator[Notify]:
+    """Give the function that logs events and shows them to the observer, for a call that is made in the block.
+
+    An observer may be called in any task, and a task that SystemExit or KeyboardInterrupt comes out of ends the whole
+    event loop. So the block is cancelled in its place, and raises it when all is cleaned up.
+
+    Raises:
+        ConfigurationError: If it is none.
+        BaseException: What the observer raised, if it is no Exception. What the block failed with is its cause.
+    """
+    stops: list[BaseException] = []
+    cause: BaseException | None = None
+
+    def stop(error: BaseException) -> None:
+        stops.append(error)
+        scope.cancel()
+
+    try:
+        with anyio.CancelScope() as scope:
+            try:
+                yield notifier(observer, stop)
+            except asyncio.CancelledError as cancelled:
+                cause = cancelled.__cause__
+                raise
+    except Exception as error:
+        if not stops:
+            raise
+        cause = error
+    if stops:
+        raise stops[0] from cause
+
+
+def handed_over(notify: Notify) -> Notify:
+    """Return a function that shows events from any thread on the loop that runs now, in their order.
+
+    Once that loop is closed, they are only logged.
+    """
+    loop = asyncio.get_running_loop()
+
+    def hand_over(event: Event) -> None:
+        try:
+            loop.call_soon_threadsafe(notify, event)
+        except RuntimeError:
+            _log(event)
+
+    return hand_over
+
+
+def notifier(observer: Observer | None, stop: Callable[[BaseException], None] | None = None) -> Notify:
     """Return a function that logs an event and shows it to the observer, whatever the observer does with it.
+
+    Args:
+        observer: Who is shown it.
+        stop: Called with what the observer raises that is no Exception; default: it is raised.
 
     Raises:
         ConfigurationError: If it is none.
@@ -223,6 +281,10 @@ def notifier(observer: Observer | None) -> Notify:
             if not failed:
                 logger.exception("An observer raised on %s; the upload goes on.", type(event).__name__)
             failed = True
+        except BaseException as error:
+            if stop is None:
+                raise
+            stop(error)
 
     return notify
 

@@ -8,8 +8,9 @@ from . import blocking
 from .checks import check_bool, check_journal_dir, check_text
 from .client import KumoClient, check_client, default_client
 from .errors import no_groups
-from .events import Observer, notifier
+from .events import Notify, Observer, observed
 from .report import UnfinishedUpload
+from .shield import imported
 
 __all__ = ["recover_uploads", "recover_uploads_async", "unfinished_uploads", "unfinished_uploads_async"]
 
@@ -17,7 +18,8 @@ __all__ = ["recover_uploads", "recover_uploads_async", "unfinished_uploads", "un
 async def unfinished_uploads_async(*, journal_dir: str | os.PathLike[str] | None = None) -> list[UnfinishedUpload]:
     """List the uploads that have begun and not ended. The async twin of `unfinished_uploads`; see there."""
     check_journal_dir(journal_dir)
-    # What only this needs is imported when it is needed.
+    # What only this needs is imported when it is needed, beside the loop.
+    await imported("kumo_async.upload.recovery")
     from .upload.journaling import Journals
     from .upload.recovery import describe
 
@@ -55,8 +57,14 @@ async def recover_uploads_async(
     check_bool("discard", discard)
     check_client(client)
     check_journal_dir(journal_dir)
-    notify = notifier(observer)
-    client = client if client is not None else default_client()
+    await imported("kumo_async.upload.recovery")
+    with observed(observer) as notify, no_groups():
+        return await _recover(table, client if client is not None else default_client(), journal_dir, notify, discard)
+
+
+async def _recover(
+    table: str | None, client: KumoClient, journal_dir: str | os.PathLike[str] | None, notify: Notify, discard: bool
+) -> list[UnfinishedUpload]:
     from .upload.journaling import Journals
     from .upload.recovery import recover
 
@@ -66,10 +74,9 @@ async def recover_uploads_async(
     found = [each for each in mine if table in (None, each.state.head.table)]
     if not found:
         return []
-    with no_groups():
-        async with client.connected() as connection:
-            session, limits = connection.session, connection.limits
-            return [await recover(session, limits, journals, each, notify, discard=discard) for each in found]
+    async with client.connected() as connection:
+        session, limits = connection.session, connection.limits
+        return [await recover(session, limits, journals, each, notify, discard=discard) for each in found]
 
 
 def recover_uploads(

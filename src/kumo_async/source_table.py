@@ -7,11 +7,10 @@ from io import StringIO
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from anyio import to_thread
-
 from . import blocking
 from .errors import ConfigurationError, ServiceError, TableNotFoundError
 from .service.messages import file_type_of
+from .shield import in_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +59,7 @@ class SourceTable:
     async def columns_async(self) -> list[SourceColumn]:
         """Return the table's columns. The async twin of `columns`."""
         data = await self._data(0)
-        return await to_thread.run_sync(_columns, data.get("cols"), self.name)
+        return await in_thread(_columns, data.get("cols"), self.name)
 
     @property
     def column_dict(self) -> dict[str, SourceColumn]:
@@ -89,7 +88,7 @@ class SourceTable:
         if not isinstance(num_rows, SupportsIndex) or not 1 <= index(num_rows) <= MOST_SAMPLE_ROWS:
             raise ConfigurationError(f"num_rows must be a whole number from 1 to {MOST_SAMPLE_ROWS}.", table=self.name)
         data = await self._data(index(num_rows))
-        return await to_thread.run_sync(_frame, data.get("sample_rows"), self.name)
+        return await in_thread(_frame, data.get("sample_rows"), self.name)
 
     async def _data(self, sample_rows: int) -> Any:
         connector = self.connector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -304,3 +305,33 @@ async def test_so_it_is_where_json_spells_it_otherwise(said: str) -> None:
         connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(plane.endpoint, plane.api_key))
         with pytest.raises(kumo_async.KumoError, match="No key … here"):
             await connector.table_names_async()
+
+
+@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
+async def test_a_provider_that_would_end_the_event_loop_fails_as_any_other(
+    plane: LocalDataPlane, stop: type[BaseException]
+) -> None:
+    async def provide() -> Mapping[str, str]:
+        raise stop("the-token")
+
+    connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(plane.endpoint, headers=provide))
+    with pytest.raises(kumo_async.AuthenticationError, match=f"failed with {stop.__name__}") as caught:
+        await connector.has_table_async("orders")
+    assert "the-token" not in str(caught.value)
+
+
+async def test_a_provider_is_asked_on_the_loop_of_the_caller_in_a_commit_too(
+    plane: LocalDataPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kumo_async.service.authentication.FRESH_SECONDS", -1.0)
+    asked: list[asyncio.AbstractEventLoop] = []
+
+    async def provide() -> Mapping[str, str]:
+        asked.append(asyncio.get_running_loop())
+        return {"X-API-Key": plane.api_key}
+
+    (tmp_path / "orders.csv").write_text("id,amount\n1,9.50\n")
+    connector = kumo_async.FileUploadConnector("csv", client=kumo_async.KumoClient(plane.endpoint, headers=provide))
+    await connector.upload_async("orders", tmp_path / "orders.csv")
+    assert len(asked) == sum(call.call != "put_part" for call in plane.calls)
+    assert set(asked) == {asyncio.get_running_loop()}

@@ -28,22 +28,26 @@ THIRD = "*part_0003*"
 
 
 class Ending(Patience):
-    """Patience that ends when it is told to, so that no test has to wait, and none is too slow.
-
-    Attributes:
-        was_hurried: When somebody waits for its end.
-    """
+    """Patience that ends when it is told to, so that no test has to wait, and none is too slow."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
-        self.was_hurried = anyio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._was_hurried = anyio.Event()
 
     def hurry(self, seconds: float) -> None:
         super().hurry(seconds)
-        self.was_hurried.set()
+        self._was_hurried.set()
 
-    async def end_beside(self, calls: int) -> None:
+    async def end(self, calls: int, *, hurried: bool) -> None:
+        """Do what `end_beside` does on the loop that has the calls."""
+        ending = asyncio.run_coroutine_threadsafe(self.end_beside(calls, hurried=hurried), self._loop)
+        await asyncio.wrap_future(ending)
+
+    async def end_beside(self, calls: int, *, hurried: bool) -> None:
         """End once no more than so many calls are under way: those that nobody answers."""
+        if hurried:
+            await self._was_hurried.wait()
         while len(self._scopes) != calls:
             await anyio.lowlevel.checkpoint()
         self._since = anyio.current_time() - self.seconds
@@ -76,9 +80,7 @@ async def ending(
 
     async def end() -> None:
         await reached.wait()
-        if hurried:
-            await bursts[-1].was_hurried.wait()
-        await bursts[-1].end_beside(calls())
+        await bursts[-1].end(calls(), hurried=hurried)
 
     async with anyio.create_task_group() as group:
         group.start_soon(end)
@@ -153,16 +155,18 @@ async def test_an_old_table_whose_deletion_is_never_answered_stays(
 
 
 class Clock:
-    """The event loop's, which can be set forward."""
+    """That of all event loops, which can be set forward."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.passed, self._time = 0.0, loop.time
-        monkeypatch.setattr(loop, "time", lambda: self._time() + self.passed)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed, time = 0.0, asyncio.BaseEventLoop.time
+        monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda loop: time(loop) + self.passed)
+        # A loop of uvloop keeps its own.
+        monkeypatch.setattr("kumo_async.loop.uvloop_if_there", dict)
 
 
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(asyncio.get_running_loop(), monkeypatch)
+    return Clock(monkeypatch)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..blocking import uvloop_if_there
 from ..client import KumoClient
 from ..connector import FileUploadConnector
 from ..errors import ConfigurationError
 from ..events import Observer
+from ..loop import uvloop_if_there
 from ..options import UploadOptions
 from ..report import UploadReport
 from .exit_codes import ExitCode

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..blocking import uvloop_if_there
 from ..errors import ConfigurationError
+from ..loop import uvloop_if_there
 from ..service.credentials import ENDPOINT_VARIABLE, KEY_VARIABLE, resolve
 from .exit_codes import ExitCode
 

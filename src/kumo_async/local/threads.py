@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
+
+from kumo_async.threads import Threads as OwnThreads
 
 __all__ = ["Threads"]
 
@@ -21,7 +22,7 @@ class Threads:
     """
 
     def __init__(self, count: int = 8) -> None:
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="kumo-local")
+        self._pool = OwnThreads(count, "kumo-local")
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``work`` in a thread and give back what it returns or raises.
@@ -29,12 +30,16 @@ class Threads:
         A cancelled caller still waits for the thread, because whoever cleans up next must find nobody writing.
         """
         future = asyncio.wrap_future(self._pool.submit(work, *args, **kwargs))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
             future.cancelled() or future.exception()  # what the work raised is of no use to anybody now
-            raise
+            raise cancelled
+        return future.result()
 
     def close(self) -> None:
         """End the threads. All work must be over, so this does not block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -108,11 +109,17 @@ class Authentication:
         provider: Whom to ask; None where `memory` holds headers that never change.
         memory: What was given before, and where new headers go.
         clock: The time in seconds.
+        home: The event loop that the provider belongs to; default: the one that asks.
     """
 
     def __init__(
-        self, provider: HeadersProvider | None, memory: Memory, clock: Callable[[], float] = time.monotonic
+        self,
+        provider: HeadersProvider | None,
+        memory: Memory,
+        clock: Callable[[], float] = time.monotonic,
+        home: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        self._home = home
         self._provider = provider
         self._memory = memory
         self._clock = clock
@@ -153,9 +160,25 @@ class Authentication:
             return known
 
     async def _renew(self, provider: HeadersProvider) -> Headers:
-        self._memory.headers = given = await _ask(provider)
+        self._memory.headers = given = await _ask_at_home(self._home, provider)
         self._memory.asked_at = self._clock()
         return given
+
+
+async def _ask_at_home(home: asyncio.AbstractEventLoop | None, provider: HeadersProvider) -> Headers:
+    """Ask a provider on the event loop that it belongs to, for as long as that one runs; else on this one."""
+    if home is None or home is asyncio.get_running_loop() or not home.is_running():
+        return await _ask(provider)
+    asked = asyncio.run_coroutine_threadsafe(_ask(provider), home)
+    try:
+        with anyio.move_on_after(PROVIDER_SECONDS):
+            await asyncio.wait([asyncio.wrap_future(asked)])
+        if not asked.done():
+            raise AuthenticationError("The headers provider could not be asked: its event loop is held by something.")
+    finally:
+        asked.cancel()
+    # Its loop may cancel all its tasks, and this is one of them.
+    return await _ask(provider) if asked.cancelled() else asked.result()
 
 
 async def _ask(provider: HeadersProvider) -> Headers:
@@ -164,7 +187,7 @@ async def _ask(provider: HeadersProvider) -> Headers:
             return _checked(await _called(provider))
     except KumoError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it becomes our error
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it becomes our error
         failure = _what_and_where(error)
     # Raised out here: what a stranger raises may quote the token, or the URL that it came from.
     raise AuthenticationError(f"The headers provider failed with {failure}. It has to return a mapping of headers.")
@@ -180,7 +203,7 @@ def _called(provider: HeadersProvider) -> Awaitable[Mapping[str, str]]:
     )
 
 
-def _what_and_where(error: Exception) -> str:
+def _what_and_where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
 

@@ -74,6 +74,7 @@ class ControlPlane:
         endpoint: The service's base URL.
         authentication: Gives the headers of each call, which are never the session's own.
         find_scope: Finds the query parameters of each call, once; it may make calls itself.
+        budget: See below; default: one of its own.
 
     Attributes:
         budget: The retries that all requests of the client share, those to the part storage too.
@@ -86,6 +87,7 @@ class ControlPlane:
         endpoint: str,
         authentication: Authentication,
         find_scope: Callable[[Get], Awaitable[Mapping[str, str]]] | None = None,
+        budget: RetryBudget | None = None,
     ) -> None:
         self._client = client
         self._endpoint = endpoint
@@ -94,7 +96,7 @@ class ControlPlane:
         self._find_scope = find_scope
         self._scope: Mapping[str, str] = {}
         self._lock = anyio.Lock()
-        self.budget = RetryBudget()
+        self.budget = budget if budget is not None else RetryBudget()
         self.patience = Patience()
 
     def within(self, patience: Patience) -> ControlPlane:

@@ -13,10 +13,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aiohttp
-from anyio import to_thread
 from yarl import URL
 
 from .._version import __version__
+from ..shield import in_thread
 from .answers import Break, Seen
 from .clocks import http_date, wait_asked
 from .network import Network, Proxy, proxy_for, proxy_from_environment, tls_context
@@ -93,7 +93,7 @@ async def open_session(
     """
     network = network or Network()
     environment = None if network.direct else proxy_from_environment()
-    context = await to_thread.run_sync(tls_context, network.ca_file)
+    context = await in_thread(tls_context, network.ca_file)
     proxy = network.proxy or environment
     resolver = SafeResolver(trusted=None if proxy is None else proxy.host, trust_all=names_of_ours)
     try:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..threads import THREADS
+
 __all__ = ["PartDigest", "md5_of"]
 
 #: Smaller blocks are hashed sooner than a thread is asked to.
@@ -25,7 +27,7 @@ class PartDigest:
         if len(block) < _WORTH_A_THREAD:
             self._md5.update(block)
             return None
-        return asyncio.get_running_loop().run_in_executor(None, self._md5.update, block)
+        return asyncio.wrap_future(THREADS.submit(self._md5.update, block))
 
     def hexdigest(self) -> str:
         """Return the MD5 of all blocks."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
+from ..threads import Threads
 from .addresses import is_link_local
 
 __all__ = ["LineAddressError", "SafeResolver"]
@@ -16,15 +18,49 @@ class LineAddressError(OSError):
     """A name leads to link-local addresses only."""
 
 
+class DefaultResolver(AbstractResolver):
+    """Resolves names as the system does, in threads of their own: a name server may take half a minute."""
+
+    def __init__(self) -> None:
+        self._threads = Threads(8, "kumo_async-names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name.
+
+        Raises:
+            OSError: If it has none.
+        """
+        flags = socket.AI_ADDRCONFIG
+        found = await asyncio.wrap_future(
+            self._threads.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, flags)
+        )
+        return [_result(host, kind, proto, address) for kind, _, proto, _, address in found]
+
+    async def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(host: str, family: int, proto: int, address: tuple[Any, ...]) -> ResolveResult:
+    ip, port = address[0], address[1]
+    if family == socket.AF_INET6 and address[3]:
+        # A link-local address is none without its interface.
+        ip, port = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=ip, port=int(port), family=family, proto=proto, flags=numeric)
+
+
 class SafeResolver(AbstractResolver):
-    """Resolves names as aiohttp does, and leaves link-local addresses out: a part URL's name is the server's choice.
+    """Resolves names, and leaves link-local addresses out: a part URL's name is the server's choice.
 
     It is asked when a connection is made, so a name that leads elsewhere a moment later gains nothing.
 
     Args:
         trusted: A name that may lead anywhere.
         trust_all: Whether every name may.
-        resolver: Resolves the names; default: aiohttp's own.
+        resolver: Resolves the names; default: the system.
     """
 
     def __init__(

@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from anyio import to_thread
-
 from ..errors import AuthenticationError
+from ..shield import in_thread
 from .authentication import HeadersProvider
 
 __all__ = ["SESSION_TOKEN", "snowflake_headers"]
@@ -39,7 +38,7 @@ def snowflake_headers(token_file: str | os.PathLike[str] = SESSION_TOKEN) -> Hea
     path = Path(token_file)
 
     async def provide() -> Mapping[str, str]:
-        token = await to_thread.run_sync(_read, path)
+        token = await in_thread(_read, path)
         # In quotes, as the official SDK sends it (`kumoai.spcs`).
         return {"Authorization": f'Snowflake Token="{token}"'}
 

@@ -10,13 +10,21 @@ from typing import Protocol
 
 from ..errors import ConfigurationError, SourceError
 from ..options import UploadOptions
-from ..shield import clean_up
+from ..shield import clean_up, imported
 from .files import FileRange, Partition, Segment, SourceFile, local_path
 
 __all__ = ["ENDINGS", "FileRange", "Partition", "Segment", "Source", "SourceFile", "file_type_of_path", "open_source"]
 
 #: File name endings of each file type, in lower case.
 ENDINGS = {"parquet": (".parquet",), "csv": (".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.xz")}
+
+
+#: What is imported for each kind of source.
+_LIBRARIES = {
+    "parquet": ("kumo_async.sources.parquet",),
+    "csv": ("kumo_async.sources.csv",),
+    "converted": ("kumo_async.sources.convert",),
+}
 
 
 class Source(Protocol):
@@ -82,7 +90,8 @@ async def open_source(path: str | os.PathLike[str], file_type: str, options: Upl
 
 
 async def _open(file: SourceFile, kind: str, options: UploadOptions) -> Source:
-    # Each format brings libraries of its own, which only its users should pay for.
+    # Each format brings libraries of its own, which only its users should pay for, and no event loop.
+    await imported(*_LIBRARIES[kind])
     if kind == "parquet":
         from .parquet import ParquetSource
 

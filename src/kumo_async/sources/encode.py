@@ -18,13 +18,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from anyio import to_thread
-
 from ..errors import SourceError
 from ..formats.arrow_errors import arrow_errors
 from ..formats.parquet import MAGIC, Footer, tail_length, verify_footer
 from ..formats.parquet_head import under_head
 from ..formats.parquet_join import cost_of_file, cost_of_pieces, joined_footer, pages_end
+from ..shield import in_thread
 from .files import FileRange, Partition
 from .page_indexes import read_pieces_indexes
 from .spool import Spool
@@ -104,12 +103,12 @@ async def encoded_partitions(
     async with aclosing(_in_order(queue, encoding, size, workers)) as pieces:
         async for piece in pieces:
             if pack and size is not None and taken + piece.cost > size:
-                yield await to_thread.run_sync(_joined, encoding, pack)
+                yield await in_thread(_joined, encoding, pack)
                 pack = []
             taken = piece.cost + (taken if pack else cost_of_file(piece.footer))
             pack.append(piece)
     if pack:
-        yield await to_thread.run_sync(_joined, encoding, pack)
+        yield await in_thread(_joined, encoding, pack)
 
 
 def _unit_bytes(size: int | None) -> int:

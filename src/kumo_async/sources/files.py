@@ -11,6 +11,7 @@ import stat
 import weakref
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 import aiofiles.os
 import anyio
-from anyio import to_thread
 
 from ..errors import SourceChangedError, SourceError
+from ..shield import in_thread
+from ..threads import THREADS
 
 __all__ = ["FileRange", "Partition", "Readable", "Segment", "SourceFile", "local_path"]
 
@@ -32,9 +34,9 @@ BLOCK_SIZE = 512 * 1024
 #: https://man7.org/linux/man-pages/man2/preadv2.2.html
 _CACHED_ONLY: int | None = getattr(os, "RWF_NOWAIT", None)
 
-_preadv = aiofiles.os.wrap(os.preadv)
-_fstat = aiofiles.os.wrap(os.fstat)
-_stat = aiofiles.os.wrap(os.stat)
+_preadv = partial(aiofiles.os.wrap(os.preadv), executor=THREADS)
+_fstat = partial(aiofiles.os.wrap(os.fstat), executor=THREADS)
+_stat = partial(aiofiles.os.wrap(os.stat), executor=THREADS)
 
 _KINDS = {
     stat.S_ISDIR: "a directory",
@@ -129,7 +131,7 @@ class SourceFile:
         Raises:
             SourceError: If it does not exist, may not be read, or is not a regular file. Never waits for a pipe.
         """
-        return await to_thread.run_sync(cls._open, path)
+        return await in_thread(cls._open, path)
 
     @classmethod
     def _open(cls, path: Path) -> SourceFile:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from anyio import to_thread
-
 from ..formats.decimals import Digits
 from ..formats.names import clean_names
 from ..formats.parquet import Footer
 from ..formats.parquet_metas import column_metas
 from ..formats.types import MAX_DECIMAL_DIGITS, Action, ColumnType
 from ..options import UploadOptions
+from ..shield import in_thread
 from .decode import ParquetPages, uint64_to_check
 from .files import SourceFile
 
@@ -52,14 +51,14 @@ async def settle_types(
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
     names = clean_names(footer.columns)
     proofs = options.validate == "fast"
-    pages = await to_thread.run_sync(lambda: ParquetPages(file, footer, names))
+    pages = await in_thread(lambda: ParquetPages(file, footer, names))
     integers = {leaf: owner for owner, leaf in leaves.items() if columns[owner].action is Action.RETYPE}
-    for group, leaf in await to_thread.run_sync(lambda: list(uint64_to_check(footer, [*integers], proofs=proofs))):
+    for group, leaf in await in_thread(lambda: list(uint64_to_check(footer, [*integers], proofs=proofs))):
         owner = integers[leaf]
-        if settled[owner].action is Action.RETYPE and not await to_thread.run_sync(pages.fits, group, names[owner]):
+        if settled[owner].action is Action.RETYPE and not await in_thread(pages.fits, group, names[owner]):
             settled[owner] = _refused(settled[owner], _TOO_LARGE, group)
     decimals = {owner: leaf for owner, leaf in leaves.items() if columns[owner].action is Action.CAST}
-    proven = await to_thread.run_sync(_proven_decimals, footer, decimals) if proofs and decimals else set()
+    proven = await in_thread(_proven_decimals, footer, decimals) if proofs and decimals else set()
     for owner in decimals:
         if owner not in proven:
             settled[owner] = await _settled_decimal(pages, names[owner], columns[owner])
@@ -87,7 +86,7 @@ async def _settled_decimal(pages: ParquetPages, name: str, column: ColumnType) -
     kind = getattr(column.source, "value_type", column.source)
     found, target = Digits(), column.target
     for group in range(pages.metadata.num_row_groups):
-        found = await to_thread.run_sync(_with_group, found, pages, group, name)
+        found = await in_thread(_with_group, found, pages, group, name)
         target = found.target(kind.scale, MAX_DECIMAL_DIGITS)
         if target is None:
             return _refused(column, _TOO_LONG, group)

@@ -8,8 +8,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from anyio import to_thread
-
 from ..errors import SourceError
 from ..formats.identify import tell
 from ..formats.parquet import (
@@ -27,6 +25,7 @@ from ..formats.parquet_int96 import int96_columns
 from ..formats.parquet_rename import Renames
 from ..formats.types import ColumnType
 from ..options import UploadOptions
+from ..shield import in_thread
 from .accept import AcceptedTypes, accept_types, decide_types, metadata_warnings
 from .check import PageCheck
 from .decode import ParquetPages
@@ -97,20 +96,20 @@ class ParquetSource:
             length = tail_length(await file.read(file.size - tail, tail), file.size)
             start = file.size - _TAIL - length
             data = await file.read(start, length)
-            footer, columns = await to_thread.run_sync(_look, file, data, start, options)
+            footer, columns = await in_thread(_look, file, data, start, options)
             columns = await settle_types(file, footer, columns, options)
-            accepted = await to_thread.run_sync(_accept, file.path, footer, columns)
+            accepted = await in_thread(_accept, file.path, footer, columns)
         return cls(file, footer, accepted, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
         """Plan partitions from the footer alone, save where content has to change; see `Source` and `encode`."""
-        stretches = await to_thread.run_sync(self._plan, size)
+        stretches = await in_thread(self._plan, size)
         if int96_columns(self._footer) and all(stretch.encoded for stretch in stretches):
             self.warnings += (_INT96_ROUNDED,)
         encoders = max(1, min(processors(), self._options.max_concurrent_partitions))
         async with Workers(encoders) as checkers, Workers(encoders) as workers:
             copied = [stretch.groups for stretch in stretches if not stretch.encoded]
-            check = PageCheck(checkers, await to_thread.run_sync(self._pages) if self._checks(copied) else None, copied)
+            check = PageCheck(checkers, await in_thread(self._pages) if self._checks(copied) else None, copied)
             for stretch in stretches:
                 async with aclosing(self._of_stretch(stretch, stretches, size, workers)) as partitions:
                     async for partition in partitions:
@@ -140,10 +139,10 @@ class ParquetSource:
         self, stretch: Stretch, stretches: list[Stretch], size: int | None, workers: Workers
     ) -> AsyncGenerator[Partition, None]:
         if not stretch.encoded:
-            yield await to_thread.run_sync(self._whole if size is None else partial(self._cut, stretch.groups, size))
+            yield await in_thread(self._whole if size is None else partial(self._cut, stretch.groups, size))
             return
         like_copied = is_mixed(stretches)
-        encoding, pages = await to_thread.run_sync(partial(self._encoding, like_copied=like_copied))
+        encoding, pages = await in_thread(partial(self._encoding, like_copied=like_copied))
         groups = [group for group in stretch.groups if self._footer.row_groups[group].num_rows]
         # Two encoders and one reader keep two processors busy; more of them would wait for a reader with one thread.
         threads = workers.count > 2

@@ -8,16 +8,18 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import aiofiles.os
 
 from ..checks import expanded
 from ..errors import SourceError
+from ..threads import THREADS
 from .files import FileRange
 
 __all__ = ["Spool", "SpoolFile"]
 
-_preadv = aiofiles.os.wrap(os.preadv)
+_preadv = partial(aiofiles.os.wrap(os.preadv), executor=THREADS)
 
 
 class SpoolFile:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
 from ..shield import clean_up
+from ..threads import Threads
 
 __all__ = ["Workers", "processors"]
 
@@ -33,7 +34,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self.stopped = False
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="kumo_async-encode")
+        self._pool = Threads(count, "kumo_async-encode")
 
     def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have something done by one of the threads, in the order of submission."""

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from ..errors import ServiceError, UploadError
 from ..events import CommitStarted
 from ..service.control import MAY_MEAN_NOT_THERE
 from ..service.messages import CompleteUpload, file_type_of
-from ..service.session import Session
-from .burst import in_a_burst
+from .burst import in_time
+from .changing import changing, in_one_burst, transfer_apart
 from .deletions import Deletions, is_lost
-from .journal import Cleared, Completed, Phase, Undoing, Undone, table_key
+from .journal import Cleared, Completed, Phase, Undoing, Undone
 from .journaling import Journal, Journals
-from .limits import Limits
 from .replace import HalfRemovedError, remove_known_table
 from .transfer import Receipt, Transfer
 
-__all__ = ["ForgottenError", "changing", "commit", "in_one_burst", "make_visible", "undo"]
+__all__ = ["ForgottenError", "commit", "make_visible", "undo"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -61,15 +60,6 @@ class _Failure:
     open: bool = False
 
 
-@asynccontextmanager
-async def changing(
-    limits: Limits, journals: Journals, endpoint: str, connector: str, table: str
-) -> AsyncIterator[None]:
-    """Be the only one who changes a table: in this client, and among this user's processes on this machine."""
-    async with limits.table(connector, table), journals.table(table_key(endpoint, connector, table)):
-        yield
-
-
 async def commit(transfer: Transfer, journals: Journals, journal: Journal, partitions: int) -> None:
     """Replace the table by the stored partitions.
 
@@ -77,7 +67,8 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
     back as a whole: half a table that is read as a whole one is worse than none. Once begun, a commit is not cancelled:
     it takes a moment, and a request that the service has already got cannot be called back. What bounds it is the time
     without progress, `UploadOptions.commit_timeout`, and half a minute of it once it is cancelled; so it is with taking
-    back. On one machine, tables are committed one after the other, so that the last one wins whole.
+    back. Before that, while it waits for its turn or asks for the old table, a cancellation takes effect at once. On
+    one machine, tables are committed one after the other, so that the last one wins whole.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
@@ -86,23 +77,34 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
         CancelledError: If it was cancelled meanwhile. Its cause is what would have been raised else, which is logged.
     """
     endpoint = journal.state.head.endpoint
-    async with changing(transfer.limits, journals, endpoint, transfer.connector, transfer.table):
-        transfer.notify(CommitStarted(table=transfer.table, partitions=partitions))
-        await in_one_burst(transfer, lambda bounded: _commit(bounded, journal, partitions))
+
+    async def work(there: Transfer) -> None:
+        async with changing(there.limits, journals, endpoint, there.connector, there.table):
+            control = in_time(there.session, there.options.commit_timeout).control
+            old = await control.shows_table(there.connector, there.table)
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            there.notify(CommitStarted(table=there.table, partitions=partitions))
+            await in_one_burst(there, lambda bounded: _commit(bounded, journal, partitions, old=old))
+
+    try:
+        await transfer_apart(transfer, work)
+    except OSError as error:
+        raise _without_system(transfer.table, journal, error) from error
 
 
-async def in_one_burst(transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]) -> T:
-    """Do what changes the table to its end, within `UploadOptions.commit_timeout`; see `in_a_burst`."""
+def _without_system(table: str, journal: Journal, error: OSError) -> UploadError:
+    """Return the error for a commit that the system gives no file or socket for."""
+    unchanged = journal.state.phase is Phase.SENDING
+    state = "The table is as it was before." if unchanged else "Look with has_table() whether it is there."
+    return UploadError(
+        f"Table {table!r} could not be committed: {error.strerror or error}. {state} Upload it again when the system "
+        f"has what is missing (ulimit -n is the limit of open files).",
+        table=table,
+    )
 
-    async def bounded(session: Session) -> T:
-        return await work(replace(transfer, session=session))
 
-    return await in_a_burst(transfer.session, transfer.table, transfer.options.commit_timeout, bounded)
-
-
-async def _commit(transfer: Transfer, journal: Journal, partitions: int) -> None:
+async def _commit(transfer: Transfer, journal: Journal, partitions: int, *, old: bool) -> None:
     control, connector = transfer.session.control, transfer.connector
-    old = await control.shows_table(connector, transfer.table)
     await journal.begin(partitions, clear=not old)
     doubtful = False
     if old:

@@ -7,12 +7,11 @@ import os
 from dataclasses import asdict
 from hashlib import sha256
 
-from anyio import to_thread
-
 from .._version import __version__
 from ..options import UploadOptions
 from ..report import UploadPlan
 from ..service.messages import connector_id
+from ..shield import in_thread
 from ..sources.files import Partition, SourceFile
 from .journal import Head
 from .journal_lines import FORMAT
@@ -64,12 +63,12 @@ async def fingerprint(partition: Partition, source: SourceFile) -> str:
             if length <= _HASHED_AT_ONCE:
                 digest.update(segment)
             else:
-                await to_thread.run_sync(digest.update, segment)
+                await in_thread(digest.update, segment)
         elif segment.file is source:
             digest.update(b"source %d %d " % (segment.offset, length))
         else:
             digest.update(b"spooled %d " % length)
             async for block in partition.read(start, length):
-                await to_thread.run_sync(digest.update, block)
+                await in_thread(digest.update, block)
         start += length
     return digest.hexdigest()

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Protocol
 
 import anyio
-from anyio import to_thread
 
 from ..errors import UploadError
 from ..shield import clean_up, in_thread, obtain
@@ -102,7 +101,7 @@ class Journal:
         Raises:
             UploadError: If a journal would say less than is about to be done, and stays. Nothing was done.
         """
-        others = await to_thread.run_sync(self._others)
+        others = await in_thread(self._others)
         record = Begun(partitions=partitions, supersedes=tuple(other.state.head.id for other in others))
         at_once = [Cleared()] if clear and not others else []
         await self.note(record, *at_once, sync=partitions > 1 or not clear or bool(others))
@@ -120,7 +119,7 @@ class Journal:
         """Remove the journal: nothing is left to be done."""
         file, self._file = self._file, None
         if file is not None:
-            await to_thread.run_sync(_remove_locked, file)
+            await in_thread(_remove_locked, file)
 
     def close(self) -> None:
         """Leave the journal to the next upload of the table; one that tells of nothing is removed."""
@@ -202,17 +201,17 @@ class Journals:
     async def open(cls, given: str | os.PathLike[str] | None) -> Journals:
         """Look for the directory, and make it where it is missing."""
         try:
-            return cls(await to_thread.run_sync(journal_folder, given))
+            return cls(await in_thread(journal_folder, given))
         except OSError as error:
             return cls(None, _words(error))
 
     async def interrupted(self, key: str) -> list[Interrupted]:
         """Return a table's commits that have begun and not ended; see `journal_files.interrupted`."""
-        return [] if self.folder is None else await to_thread.run_sync(interrupted, self.folder, key)
+        return [] if self.folder is None else await in_thread(interrupted, self.folder, key)
 
     async def survey(self) -> list[Unfinished]:
         """Return all uploads that have begun and not ended."""
-        return [] if self.folder is None else await to_thread.run_sync(survey, self.folder)
+        return [] if self.folder is None else await in_thread(survey, self.folder)
 
     async def claim(self, head: Head, *, resume: bool) -> Journal:
         """Take over the journal of an earlier run of the same upload, or begin one."""
@@ -245,10 +244,10 @@ class Journals:
             UploadError: If it cannot be read or locked.
         """
         try:
-            file = await to_thread.run_sync(LockedFile.acquire, path)
+            file = await in_thread(LockedFile.acquire, path)
             if file is not None:
-                state = await to_thread.run_sync(state_of, file)
-                await to_thread.run_sync(_remove_superseded, path.parent, state)
+                state = await in_thread(state_of, file)
+                await in_thread(_remove_superseded, path.parent, state)
                 return Journal(self.folder, state, file)
         except JournalError:
             return None
@@ -266,7 +265,7 @@ class Journals:
             UploadError: If one stays.
         """
         folder = self.folder
-        for found in [] if folder is None else await to_thread.run_sync(begun, folder, key):
+        for found in [] if folder is None else await in_thread(begun, folder, key):
             try:
                 await in_thread(erase, found.path)
             except OSError as error:
@@ -290,7 +289,7 @@ class Journals:
     async def _lock_folder(self) -> Path | None:
         """Return where locks are: in one place for all of this user's uploads, wherever their journals are."""
         try:
-            return await to_thread.run_sync(journal_folder, None)
+            return await in_thread(journal_folder, None)
         except OSError:
             return self.folder
 

@@ -14,7 +14,8 @@ from ..options import UploadOptions
 from ..report import UnfinishedUpload
 from ..service.messages import file_type_of
 from ..service.session import Session
-from .commit import changing
+from .burst import apart
+from .changing import changing, transfer_apart
 from .journal import Head, Phase, table_key
 from .journal_files import Unfinished, is_expired
 from .journaling import Journal, Journals
@@ -41,6 +42,10 @@ async def finish_interrupted(transfer: Transfer, journals: Journals, head: Head)
     Returns:
         The journal of the same upload, if its commit was finished: then all is done.
     """
+    return await transfer_apart(transfer, lambda there: _finish_interrupted(there, journals, head))
+
+
+async def _finish_interrupted(transfer: Transfer, journals: Journals, head: Head) -> Journal | None:
     same: Journal | None = None
     async with changing(transfer.limits, journals, head.endpoint, head.connector, head.table):
         for found in await journals.interrupted(head.table_key):
@@ -95,15 +100,19 @@ async def recover(
     if seen.state == "running" or (seen.state == "sending" and not discard):
         return seen
     transfer = Transfer(session, limits, UploadOptions(), notify, head.table, head.connector)
-    try:
+
+    async def work(there: Transfer) -> UnfinishedUpload:
         async with changing(limits, journals, head.endpoint, head.connector, head.table):
             journal = await _take(journals, found)
             if journal is None:
                 return replace(seen, outcome="superseded")
             with closing(journal):
                 if discard:
-                    return replace(seen, outcome=await _discard(transfer, journal))
-                return replace(seen, outcome=(await roll_forward(transfer, journal)).value)
+                    return replace(seen, outcome=await _discard(there, journal))
+                return replace(seen, outcome=(await roll_forward(there, journal)).value)
+
+    try:
+        return await transfer_apart(transfer, work)
     except KumoError as error:
         return replace(seen, outcome="failed", problem=str(error))
 
@@ -147,10 +156,14 @@ async def delete_table(session: Session, limits: Limits, endpoint: str, connecto
         ServiceError: If the service refuses, or the table is still there afterwards.
         UploadError: If such a commit cannot be forgotten; the table is as it was.
     """
-    journals = await Journals.open(None)
-    key = table_key(endpoint, connector, table)
-    async with changing(limits, journals, endpoint, connector, table):
-        if await journals.interrupted(key):
-            await session.control.shows_table(connector, table)
-            await journals.forget(key, table)
-        return await remove_table(session, connector, table, file_type_of(connector))
+
+    async def work(session: Session) -> bool:
+        journals = await Journals.open(None)
+        key = table_key(endpoint, connector, table)
+        async with changing(limits, journals, endpoint, connector, table):
+            if await journals.interrupted(key):
+                await session.control.shows_table(connector, table)
+                await journals.forget(key, table)
+            return await remove_table(session, connector, table, file_type_of(connector))
+
+    return await apart(session, table, work)

@@ -6,7 +6,8 @@ from enum import Enum
 
 from ..errors import UploadError
 from ..service.messages import file_type_of
-from .commit import ForgottenError, in_one_burst, make_visible, undo
+from .changing import in_one_burst
+from .commit import ForgottenError, make_visible, undo
 from .journal import Cleared, Phase
 from .journaling import Journal
 from .replace import remove_known_table
