@@ -15,6 +15,7 @@ from .answers import AnswerError, Seen
 from .authentication import Headers
 from .foreign import said
 from .forms import Form
+from .http import MOST_ERROR
 from .s3errors import not_promised
 
 __all__ = ["COMPLETE", "DELETE", "Call", "read_answer", "refusal"]
@@ -27,9 +28,6 @@ _TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{1,300})", re.IGNORECASE)
 
 #: Characters of a web page in which its title is looked for.
 _HEAD = 4096
-
-#: Most of an answer, in bytes, that is looked at for an error of S3.
-_MOST_ERROR = 64 * 1024
 
 _NO_JSON = object()
 
@@ -65,7 +63,7 @@ def read_answer(call: Call, data: bytes, host: str) -> Any:
     """Return what an answer of success says, or how it is none."""
     body = _json(data) if data.strip() else None
     if body is _NO_JSON:
-        text = data[:_MOST_ERROR].decode("utf-8", "replace")
+        text = data[:MOST_ERROR].decode("utf-8", "replace")
         words = f"{host} did not answer {call.name} with JSON, as the service does"
         return AnswerError(not_promised(text, words, **call.effect))
     try:

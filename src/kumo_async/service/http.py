@@ -24,6 +24,7 @@ from .resolver import LineAddressError, SafeResolver
 
 __all__ = [
     "CONTROL_TIMEOUT",
+    "MOST_ERROR",
     "NETWORK_ERRORS",
     "STALL_SECONDS",
     "HttpClient",
@@ -40,6 +41,9 @@ __all__ = [
 #: slow line must be able to finish.
 STALL_SECONDS = 60.0
 CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=30.0)
+
+#: How much of an error is read, in bytes.
+MOST_ERROR = 64 * 1024
 
 #: UnicodeError is what a host name that cannot be one comes to.
 NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError)

@@ -38,14 +38,13 @@ from ..formats.parquet_pages import (
     delta_sum,
     longest_text,
 )
-from ..formats.parquet_schema import MAX_ELEMENTS
+from ..formats.parquet_schema import BYTE_ARRAY, MAX_ELEMENTS
 from ..formats.thrift import ThriftError
 from .file_handle import FileHandle
 from .files import SourceFile
 from .page_headers import Chunk, PageWindow
 from .page_profiles import (
     BATCH_BYTES,
-    BYTE_ARRAY,
     SEEN_STRETCH,
     Leaf,
     PageWalk,

@@ -20,10 +20,10 @@ from ..service.control import MAY_MEAN_NOT_THERE, ControlPlane
 from ..service.messages import file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
-from .deletions import Deletions, is_lost
+from .deletions import Deletions
 from .plan import partition_name
 
-__all__ = ["HalfRemovedError", "is_lost", "remove_known_table", "remove_table"]
+__all__ = ["HalfRemovedError", "remove_known_table", "remove_table"]
 
 logger = logging.getLogger("kumo_async")
 
