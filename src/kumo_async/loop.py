@@ -2,7 +2,7 @@
 
 Blocking calls run on it from their beginning to their end; so does what must reach its end although an async method's
 loop may cancel all its tasks, stop or be closed: a commit, above all. Its thread is one that the interpreter waits for.
-Nobody but us starts or cancels tasks there, so on it a shield of anyio keeps every cancellation away.
+Only the package starts or cancels tasks there, so on it a shield of anyio keeps every cancellation away.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class _Host:
     def _serve(self) -> None:
         try:
             anyio.run(self._main, backend_options=uvloop_if_there())
-        except Exception as error:  # noqa: BLE001 - there is no loop: whoever waits for it must hear of that
+        except Exception as error:  # noqa: BLE001 - there is no loop: the calls that wait for it must fail
             self._fail(error)
 
     async def _main(self) -> None:

@@ -1,4 +1,4 @@
-r"""Whether the first record of a CSV file looks like its header, by itself and beside the records after it.
+r"""Whether the first record of a CSV file looks like its header, by itself and compared with the records after it.
 
 Nothing is decided here: what looks like something else is said, with the option that would read it.
 """

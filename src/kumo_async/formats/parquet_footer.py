@@ -48,7 +48,7 @@ class Footer:
     """A footer that was read and found sound.
 
     Attributes:
-        data: Its encoded bytes, without the length and the magic number behind them, and without extensions
+        data: Its encoded bytes, without the length and the magic number after them, and without extensions
             (https://github.com/apache/parquet-format/blob/master/BinaryProtocolExtensions.md): a footer that is made
             of it must have none, since they repeat what is changed.
         data_end: Where it starts in the file, which is where the data end.

@@ -1,8 +1,8 @@
 """Timestamps of 96 bits, which are never left to Arrow: it takes Julian day 0 for 1970, and wraps what it cannot hold.
 
-Their pages are those of any twelve bytes, so a footer that calls them that has Arrow read them as they are. Beside
-partitions that are copied they are written so, too, and called INT96 again. Elsewhere they become instants here: eight
-bytes are the nanoseconds of a day and four the Julian day, little-endian.
+Their pages are those of any twelve bytes, so a footer that calls them that has Arrow read them as they are. In tables
+with partitions that are copied they are written like that, too, and called INT96 again. Elsewhere they become instants:
+eight bytes are the nanoseconds of a day and four the Julian day, little-endian.
 """
 
 from __future__ import annotations

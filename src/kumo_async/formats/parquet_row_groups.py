@@ -44,7 +44,7 @@ MOST_SHARING = 8
 """How often all data of a file may be named by its columns together; most name them once."""
 
 SHARING_FLOOR = 64 * 1024 * 1024
-"""Bytes that columns may name together whatever the file has, since they harm nobody."""
+"""Bytes that columns may name together in a file of any size: so many do no harm."""
 
 _FIRST_BYTE = 4
 _MAX_ROWS = (1 << 63) - 1

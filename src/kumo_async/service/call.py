@@ -1,4 +1,4 @@
-"""One call of the control plane: what it sends, what its answer says, and what it says where it is none."""
+"""One call of the control plane: what it sends, what its answer says, and what an answer says that is an error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Call:
 
 
 def read_answer(call: Call, data: bytes, host: str) -> Any:
-    """Return what an answer of success says, or how it is none."""
+    """Return what a 2xx answer says, or an error if that is not what the call promises."""
     body = _json(data) if data.strip() else None
     if body is _NO_JSON:
         text = data[:MOST_ERROR].decode("utf-8", "replace")
@@ -74,7 +74,7 @@ def read_answer(call: Call, data: bytes, host: str) -> Any:
 
 
 def _json(data: bytes) -> Any:
-    """Return what a text says as JSON; what is wrong where it is none would quote it."""
+    """Return what a text says as JSON. No error is raised if it is not JSON, since that would quote the text."""
     with suppress(ValueError, RecursionError):
         return json.loads(data)
     return _NO_JSON

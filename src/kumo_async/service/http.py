@@ -89,8 +89,8 @@ async def open_session(
         network: How to reach others; default: directly, or through the environment's proxy.
         names_of_ours: Whether the user chose the host names, so that they may lead anywhere. Those of part URLs are the
             server's choice, and must not lead to a link-local address.
-        traced: Whether tools that instrument aiohttp see its requests. Their spans record whole URLs, and whoever
-            holds a presigned one may write.
+        traced: Whether tools that instrument aiohttp see its requests. Their spans record whole URLs, and a
+            presigned one lets anybody write.
 
     Raises:
         ConfigurationError: If the environment names a proxy that cannot be used.

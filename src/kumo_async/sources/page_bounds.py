@@ -205,7 +205,7 @@ class PageBounds:
         )
 
     def _texts_size(self, chunk: Chunk, page: PageHeader, at: int) -> int:
-        """Return how many bytes the texts of a page have together, at the most."""
+        """Return how many bytes the texts of a page have at most together."""
         if page.encoding in DICTIONARY_ENCODINGS:
             return 0
         if page.encoding != DELTA_BYTE_ARRAY:

@@ -144,7 +144,7 @@ class Profile:
 
     @property
     def most(self) -> int:
-        """What is in memory at a time however few rows are decoded, at the most."""
+        """The most that is in memory at a time, however few rows are decoded."""
         return self.held + self.longest + self.plain.largest + self.seen.largest
 
     def within(self, rows: int) -> float:
