@@ -30,6 +30,8 @@ __all__ = ["Call", "is_ours", "start", "uvloop_if_there"]
 
 T = TypeVar("T")
 
+_LIMITS = "Call again when the system has what is missing (ulimit -a shows its limits)."
+
 
 def uvloop_if_there() -> dict[str, bool]:
     """Return the options that make anyio use uvloop if it is installed and can be used."""
@@ -132,7 +134,9 @@ class _Host:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise KumoError(f"The thread of the event loop for this call cannot be started: {error}.") from error
+            raise KumoError(
+                f"The thread of the event loop for this call cannot be started: {error}. {_LIMITS}"
+            ) from error
 
     def take(self, call: Call[Any]) -> bool:
         """Run a call; return False if it is too late for that."""
@@ -186,7 +190,7 @@ class _Host:
             self._over = True
         reason = error.strerror if isinstance(error, OSError) else str(error)
         for call in self._new:
-            failure = KumoError(f"The event loop for this call cannot be started: {reason}.")
+            failure = KumoError(f"The event loop for this call cannot be started: {reason}. {_LIMITS}")
             failure.__cause__ = error
             call.future.set_exception(failure)
 

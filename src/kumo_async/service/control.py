@@ -311,5 +311,5 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
 
 def _advice(seen: Seen) -> str:
     if seen.broken is Break.UNEXPECTED:
-        return _CHECK_ENDPOINT if seen.code is None else "The service has to mend that; try again later."
+        return _CHECK_ENDPOINT if seen.code is None else "This is an error of the service; try again later."
     return f"Check {ENDPOINT_VARIABLE} (or url=), the proxy if there is one, and that the service is up."

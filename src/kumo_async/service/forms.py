@@ -47,7 +47,7 @@ def _nothing(body: Any) -> None:
 def _names(body: Any) -> list[str]:
     names = get_field(body, "table_names", list, "list_tables")
     if not all(isinstance(name, str) for name in names):
-        raise ServiceError("The service answered list_tables in a form that is not documented: names are no texts.")
+        raise ServiceError("The service answered list_tables in a form that is not documented: names are not strings.")
     return list(names)
 
 

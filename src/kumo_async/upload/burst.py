@@ -67,7 +67,7 @@ async def apart(session: Session, table: str, work: Callable[[Session], Awaitabl
 def _log_if_unheard(loop: asyncio.AbstractEventLoop, table: str, future: Future[T]) -> None:
     if loop.is_closed():
         outcome = future.exception() or "it was done."
-        logger.warning("Table %r was being changed when the event loop was closed that waited: %s", table, outcome)
+        logger.warning("Table %r was being changed when the event loop that waited was closed: %s", table, outcome)
 
 
 def in_time(session: Session, seconds: float) -> Session:
