@@ -20,10 +20,10 @@ from ..service.control import MAY_MEAN_NOT_THERE, ControlPlane
 from ..service.messages import file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
-from .deletions import Deletions, is_lost
+from .deletions import Deletions
 from .plan import partition_name
 
-__all__ = ["HalfRemovedError", "is_lost", "remove_known_table", "remove_table"]
+__all__ = ["HalfRemovedError", "remove_known_table", "remove_table"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -143,14 +143,14 @@ class _Removal:
         return False
 
     async def _unseen_partitions_go(self) -> bool:
-        """Delete partitions of which the service shows nothing; return whether the table is gone then.
+        """Delete partitions that the service does not show; return whether the table is gone then.
 
-        It is gone on with while the service says that it knew some. One that knows every name has to end somewhere.
+        It goes on while the service says that it knew some, up to a limit, since a service may claim to know any name.
         """
         deletions = self.deletions
-        nobodys = partition_name(self.table, self.file_type, _LAST_PARTITION + 1)
+        unused = partition_name(self.table, self.file_type, _LAST_PARTITION + 1)
         for number, names in self._names():
-            if number > _FAR and await deletions.delete(nobodys):
+            if number > _FAR and await deletions.delete(unused):
                 return False
             await self._delete(names)
             if await self._is_gone():
@@ -205,11 +205,11 @@ async def _listed_partitions(control: ControlPlane, connector: str, table: str) 
 
 
 async def _half_removed(removal: _Removal, error: ServiceError) -> HalfRemovedError:
-    """Return the error for a table of which something may be gone, and say what is there as far as it can be known."""
+    """Return the error for a table that may be gone in part; it says what is there, as far as that can be known."""
     deletions, table = removal.deletions, removal.table
     if not deletions.kept and await _is_unknown(deletions, table):
         said = (
-            f"Table {table!r} was deleted, but whether all of its partitions are gone could not be found out: {error} "
+            f"Table {table!r} was deleted, but it is not known whether all of its partitions are gone: {error} "
             f"No table of that name is there now; upload it again."
         )
     else:
@@ -230,7 +230,7 @@ async def _is_unknown(deletions: Deletions, table: str) -> bool:
 def _kept(deletions: Deletions) -> str:
     if not deletions.kept:
         return ""
-    return f"These may still be there: {', '.join(deletions.kept)}, and any behind {deletions.tried}. "
+    return f"These may still be there: {', '.join(deletions.kept)}, and any after {deletions.tried}. "
 
 
 def _refused(table: str, state: str, failure: ServiceError) -> ServiceError:
