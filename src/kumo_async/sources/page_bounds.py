@@ -141,8 +141,8 @@ class PageBounds:
             SourceError: If the pages of one of them would take more memory than is allowed.
             ThriftError: If a page's header is broken.
         """
-        most = most_page_bytes(self._file.size)
-        taken: list[tuple[_Chunk, Profile]] = []
+        most = _most_page_bytes(self._file.size)
+        taken: list[tuple[Chunk, Profile]] = []
         held = 0
         for _, leaves in groupby(self._walked(group, columns), key=lambda walked: walked[0].leaf.name):
             column = list(leaves)
@@ -155,12 +155,12 @@ class PageBounds:
         if taken:
             yield _names_of(taken), self._rows(taken, group)
 
-    def _walked(self, group: int, columns: Sequence[str] | None) -> list[tuple[_Chunk, Profile]]:
+    def _walked(self, group: int, columns: Sequence[str] | None) -> list[tuple[Chunk, Profile]]:
         chunks = self._chunks(group, columns)
         count_rows = sum(chunk.items_size for chunk in chunks) > _UNSEEN_LISTS
         return [(chunk, self._profile(chunk, group, count_rows)) for chunk in chunks]
 
-    def _rows(self, walked: Sequence[tuple[_Chunk, Profile]], group: int) -> int:
+    def _rows(self, walked: Sequence[tuple[Chunk, Profile]], group: int) -> int:
         """Say how many rows of some columns are decoded at a time."""
         profiles = [profile for _, profile in walked]
         self._refuse_large(profiles, group)
@@ -350,7 +350,7 @@ class PageBounds:
         return pq.read_metadata(io.BytesIO(MAGIC + with_tail(unlabelled)))
 
 
-def _names_of(walked: Sequence[tuple[_Chunk, Profile]]) -> list[str]:
+def _names_of(walked: Sequence[tuple[Chunk, Profile]]) -> list[str]:
     return list(dict.fromkeys(chunk.leaf.name for chunk, _ in walked))
 
 
