@@ -93,6 +93,8 @@ def test_a_space_before_a_quote_is_warned_of_wherever_it_stands(tmp_path: Path) 
         pytest.param(b"Sales, EUR\na,b,c\n1,2,3\n3,4,5\n", "csv=CsvOptions(skip_rows=1)", id="a title of two fields"),
         pytest.param(b"a, b, c, d\nx;y\n1;2\n3;4\n", "csv=CsvOptions(skip_rows=1)", id="a title with other delimiters"),
         pytest.param(b"# by X\n# of Y\na,b\n1,2\n3,4\n", "comment='#'", id="comments"),
+        pytest.param(b"# X, Y\n# Y, Z\n# Z, A\na,b,c\n1,2,3\n", "comment='#'", id="more comments than records"),
+        pytest.param(b"Sales\na,b\nx,y\n", "csv=CsvOptions(skip_rows=1)", id="a title of one field over texts"),
         pytest.param(b"a,b\n1,2\n# x\n3,4\n", "csv=CsvOptions(comment='#')", id="a comment among records"),
         pytest.param(b"a,b,c\n1,2,3\n4,5\n6,7,8\n", "csv=CsvOptions(short_rows='fill')", id="a short record"),
         pytest.param(b"a,b,c\n1,2\n4,5\n6,7,8\n", "short_rows='fill'", id="most records are short"),
@@ -123,6 +125,9 @@ def test_what_is_refused_is_told_why_and_what_to_do(tmp_path: Path, content: byt
         ),
         pytest.param(b"Country, 2020 report\na,b\n1,2\n3,4\n", "csv=CsvOptions(skip_rows=1)", id="a title"),
         pytest.param(b"Country, a full report\na,b\nx,y\n", "csv=CsvOptions(skip_rows=1)", id="a title over texts"),
+        pytest.param(b"Sales,,\na,b,c\nx,y,z\n", "csv=CsvOptions(skip_rows=1)", id="a title of a spreadsheet"),
+        pytest.param(b"Sales,\n,\na,b\nx,y\n", "csv=CsvOptions(skip_rows=2)", id="a title and an empty record"),
+        pytest.param(b"# by X, Y\na,b\nx,y\n", "csv=CsvOptions(comment='#')", id="a comment as a header"),
         pytest.param(b"at,speed\nh,km/h\n1,2.5\n", "csv=CsvOptions(skip_rows=2, header=False", id="units"),
         pytest.param(b"a,b\nx,y\na,b\nz,w\n", "Record 2 repeats the header", id="joined files"),
         pytest.param(b"a,b\nx,y\n# so,they say\n", "Record 2 begins with #", id="a comment with a delimiter"),
@@ -149,6 +154,8 @@ def test_what_may_be_meant_otherwise_is_warned_of(tmp_path: Path, content: bytes
         pytest.param(b"#chrom,pos\nx,1\n", id="a header that begins with a hash"),
         pytest.param(b"id,at\n1,2020-01-01\n2,\n", id="dates"),
         pytest.param(b"a,b\nx,y\n", id="texts"),
+        pytest.param(b"name,\nx,1\n", id="a column without a name"),
+        pytest.param(b"# a,b\n1,2\n", id="a header as a comment, over numbers"),
     ],
 )
 def test_what_is_usual_is_not_warned_of(tmp_path: Path, content: bytes) -> None:

@@ -21,6 +21,7 @@ __all__ = ["data_row_doubts", "header_doubts", "other_delimiter", "why_no_header
 _RARE_DELIMITERS: Final = (" ", ":", "^", "~", "\x01", "!", "#", "/", "&", "@")
 _LISTED: Final = 10
 _YEAR: Final = re.compile(r"(19|20)\d\d|2100", re.ASCII)
+_COMMENT: Final = re.compile(r"#(\s|$)")
 _NUMBERS: Final = ("int64", "double")
 _TIMES: Final = ("date32", "timestamp")
 
@@ -42,6 +43,8 @@ def why_no_header(records: Sequence[FirstRecord], *, may_be_short: bool = False)
         'its first record has 1 field, and most records after it have 2. Pass csv=CsvOptions(skip_rows=2) if ...'
     """
     fields, rows = len(records[0].fields), [record.fields for record in records[1:]]
+    if why := _why_comments(records):
+        return why
     most, times = Counter(map(len, rows)).most_common(1)[0] if rows else (fields, 0)
     if most == fields or 2 * times <= len(rows) or (most < fields and may_be_short):
         return None
@@ -50,11 +53,24 @@ def why_no_header(records: Sequence[FirstRecord], *, may_be_short: bool = False)
         return f"{what} {_why_shorter(records, most)}"
     header = next(at for at, record in enumerate(records) if len(record.fields) == most)
     if most == fields + 1 and header == 1 and not _is_header(rows[0], rows[1:]):
-        return f"{what} {_why_one_less(rows, most)}"
+        title = f" Or pass csv=CsvOptions(skip_rows={records[1].lines}) if the first line is a title." * (fields == 1)
+        return f"{what} {_why_one_less(rows, most)}{title}"
     remedy = f"Pass csv=CsvOptions(skip_rows={records[header].lines}) if the table begins after the first lines"
     if all(record.fields[0].startswith("#") for record in records[:header]):
         remedy += ", or comment='#' if lines that begin with # are comments"
     return f"{what} {remedy}."
+
+
+def _why_comments(records: Sequence[FirstRecord]) -> str | None:
+    """Tell that the first records seem to be comments before a header that has another number of fields."""
+    header = next((record for record in records if not _COMMENT.match(record.fields[0])), None)
+    if header is None or header is records[0] or len(header.fields) == len(records[0].fields):
+        return None
+    return (
+        f"its first record begins with # and a blank, and the first one that does not has {len(header.fields):,} "
+        f"instead of {_fields(len(records[0].fields))}. Pass csv=CsvOptions(comment='#') if lines that begin "
+        f"with # are comments, or skip_rows={header.lines} if only those before the header are."
+    )
 
 
 def _why_shorter(records: Sequence[FirstRecord], most: int) -> str:
@@ -105,6 +121,12 @@ def header_doubts(records: Sequence[FirstRecord]) -> Iterator[str]:
             "The first record looks like a sentence rather than names: if it is a title, pass "
             f"csv=CsvOptions(skip_rows={records[1].lines})."
         )
+    elif lines := _title(records):
+        yield f"The first record has a single name: if it is a title, pass csv=CsvOptions(skip_rows={lines})."
+    elif rows and _COMMENT.match(names[0]) and _is_text(rows[0]):
+        yield (
+            "The first record begins with # and a blank: if such lines are comments, pass csv=CsvOptions(comment='#')."
+        )
 
 
 def data_row_doubts(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -117,7 +139,7 @@ def data_row_doubts(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Ite
     again = [number for number, row in enumerate(rows, 1) if list(row) == list(header)]
     if again:
         yield (f"Record {again[0]:,} repeats the header, as where files were joined, and is sent as a row. Remove it.")
-    comments = [number for number, row in enumerate(rows, 1) if re.match(r"#(\s|$)", row[0])]
+    comments = [number for number, row in enumerate(rows, 1) if _COMMENT.match(row[0])]
     if comments:
         yield (
             f"Record {comments[0]:,} begins with # and a blank: if such lines are comments, pass "
@@ -176,6 +198,19 @@ def _is_header(row: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     own = [seeming_type([field]) for field in row]
     typed = [at for at, kind in enumerate(types) if kind in (*_NUMBERS, *_TIMES)]
     return bool(typed) and all(own[at] == "string" for at in typed) and not {*_NUMBERS, *_TIMES} & set(own)
+
+
+def _title(records: Sequence[FirstRecord]) -> int:
+    """Return the lines before what looks like a header under a title, which a spreadsheet fills up; 0 for none."""
+    names = records[0].fields
+    header = next((record for record in records[1:] if any(record.fields)), None)
+    if header is None or not names[0] or any(names[1:]) or not all(header.fields):
+        return 0
+    return header.lines if len(names) > 1 and _is_text(header.fields) else 0
+
+
+def _is_text(fields: Sequence[str]) -> bool:
+    return all(seeming_type([field]) == "string" for field in fields)
 
 
 def _is_prose(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

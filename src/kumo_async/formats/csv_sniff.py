@@ -214,11 +214,19 @@ def _apostrophes(best: _Reading) -> Iterator[str]:
     """Tell of signs that ``'`` quotes fields: around a whole column or header, or where it keeps one together."""
     if "'" not in best.sample.text or best.dialect.delimiter == b"'" or best.dialect.escape == b"'":
         return
-    if _is_column_within(best.rows, "'") or _keeps_together(best) or best.differs(replace(best.dialect, quote=b"'")):
+    if _is_column_within(best.rows, "'") or _keeps_together(best) or _quote_otherwise(best):
         yield (
             'Fields may be quoted with apostrophes, which are read as text: pass csv=CsvOptions(quote="\'") if they '
             "are quotes, or quote='\"' if they are not."
         )
+
+
+def _quote_otherwise(best: _Reading) -> bool:
+    """Whether all records are alike with apostrophes as quotes, and any of them would quote."""
+    quoted = best.sample.read(replace(best.dialect, quote=b"'"))
+    # Where none does, and fields are in other quotes, these would only become text.
+    unquoted = best.sample.read(replace(best.dialect, quote=None))
+    return quoted.fits and quoted.rows not in (best.rows, unquoted.rows)
 
 
 def _is_column_within(rows: Sequence[Sequence[str]], quote: str) -> bool:
