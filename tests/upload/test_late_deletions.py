@@ -211,3 +211,15 @@ async def test_a_deletion_that_a_page_answered_and_that_was_done_is_at_its_end(
     old = await parquet.upload_async("numbers", path)
     plane.inject(Fault(call="delete", answer=Garbage(after_effect=True)))
     assert (await parquet.upload_async("numbers", path)).warnings == old.warnings
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_a_roll_back_says_that_a_deletion_may_come_late(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    effect = anyio.Event()
+    plane.inject(Fault(call="complete", name="*part_0002*", answer=Status(400)))
+    plane.inject(Fault(call="delete", name="*part_0001*", answer=LateEffect(effect)))
+    with pytest.raises(kumo_async.UploadError, match=r"No table of that name .* may still take effect"):
+        await parquet.upload_async("numbers", path, options=MANY)
+    effect.set()

@@ -153,9 +153,9 @@ async def make_visible(transfer: Transfer, journal: Journal, *, doubtful: bool, 
         await journal.note(_undoing(tried), sync=True)
     except UploadError as error:
         raise UploadError(f"{failures[0].error} {error}", table=transfer.table) from failures[0].error
-    left = await _take_back(transfer, journal)
+    left, late = await _take_back(transfer, journal)
     if left or not all(failure.forgotten for failure in failures):
-        raise _failure(transfer, journal, failures, left) from failures[0].error
+        raise _failure(transfer, journal, failures, left, late=late) from failures[0].error
     raise ForgottenError(f"{failures[0].name}: {failures[0].error}")
 
 
@@ -248,29 +248,34 @@ async def undo(transfer: Transfer, journal: Journal) -> None:
     """
     if journal.state.phase is Phase.CLEARED:
         await journal.note(_undoing(journal.state.names), sync=True)
-    if left := await _take_back(transfer, journal):
+    left, _ = await _take_back(transfer, journal)
+    if left:
         raise UploadError(f"Table {transfer.table!r} is there in part. {_left(journal, left)}", table=transfer.table)
 
 
-async def _take_back(transfer: Transfer, journal: Journal) -> list[str]:
-    """Delete whatever of the new table is visible; return the names of the objects that may still be."""
+async def _take_back(transfer: Transfer, journal: Journal) -> tuple[list[str], bool]:
+    """Delete whatever of the new table is visible.
+
+    Returns:
+        The names of the objects that may still be visible, and whether a deletion may take effect late.
+    """
     transfer.session.control.patience.renew()
-    left, doubted = await _delete_all(transfer, journal.state.names)
+    deletions = Deletions(transfer.session.control, transfer.connector)
+    left, doubted = await _delete_all(deletions, journal.state.names)
     if left:
-        left, again = await _delete_all(transfer, left)
+        left, again = await _delete_all(deletions, left)
         doubted += again
     if doubted and await _still_shows(transfer):
         # The service knows tables and not their partitions, so that it could not tell whether these are there.
         left += doubted
     if not left:
         await journal.note(Undone())
-    return sorted(left)
+    return sorted(left), deletions.open
 
 
-async def _delete_all(transfer: Transfer, names: Sequence[str]) -> tuple[list[str], list[str]]:
+async def _delete_all(deletions: Deletions, names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Delete objects; return those that could not be deleted, and those that are refused and not known either."""
     burst = anyio.CapacityLimiter(_BURST)
-    deletions = Deletions(transfer.session.control, transfer.connector)
     left: list[str] = []
     doubted: list[str] = []
 
@@ -296,11 +301,13 @@ async def _still_shows(transfer: Transfer) -> bool:
         return True
 
 
-def _failure(transfer: Transfer, journal: Journal, failures: Sequence[_Failure], left: list[str]) -> UploadError:
+def _failure(
+    transfer: Transfer, journal: Journal, failures: Sequence[_Failure], left: list[str], *, late: bool
+) -> UploadError:
     error = failures[0].error
     if left:
         state = _left(journal, left)
-    elif any(_may_come(failure) for failure in failures):
+    elif late or any(_may_come(failure) for failure in failures):
         state = (
             "No table of that name is there now, since what had become visible was deleted again; but a request whose "
             "answer was lost may still take effect: look with has_table() before you upload it again."
