@@ -93,6 +93,12 @@ def header_doubts(records: Sequence[FirstRecord]) -> Iterator[str]:
             f"The first record names the columns, and {looks}: if the file has no header, pass "
             f"csv=CsvOptions(header=False{chosen})."
         )
+    elif rows and _is_padded(names):
+        below = next((record for record in records[1:] if sum(map(bool, record.fields)) > 1), records[1])
+        yield (
+            "Only one field of the first record is not empty: if it is a title, pass "
+            f"csv=CsvOptions(skip_rows={below.lines})."
+        )
     elif rows and _is_header(rows[0], rows[1:]):
         lines = records[1].lines
         yield (
@@ -176,6 +182,11 @@ def _is_header(row: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     own = [seeming_type([field]) for field in row]
     typed = [at for at, kind in enumerate(types) if kind in (*_NUMBERS, *_TIMES)]
     return bool(typed) and all(own[at] == "string" for at in typed) and not {*_NUMBERS, *_TIMES} & set(own)
+
+
+def _is_padded(names: Sequence[str]) -> bool:
+    """Whether only one of three names or more is there, as where Excel fills up the line of a title."""
+    return len(names) > 2 and sum(map(bool, names)) == 1
 
 
 def _is_prose(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
