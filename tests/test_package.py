@@ -92,7 +92,7 @@ def modules_of_others(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module or "")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "imported":
-            names |= {text.value for text in node.args if isinstance(text, ast.Constant)}
+            names |= {str(text.value) for text in node.args if isinstance(text, ast.Constant)}
     return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"kumo_async"}
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ..formats.parquet import SchemaElement
 from ..formats.parquet_pages import DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, DICTIONARY_ENCODINGS, PageHeader
+from ..formats.parquet_schema import BYTE_ARRAY, FIXED_BYTES, REPEATED, REQUIRED, SchemaElement
 
 __all__ = ["BATCH_BYTES", "PER_ITEM", "Leaf", "PageWalk", "Profile", "Stretches", "leaves_of", "rows_within"]
 
@@ -20,8 +20,6 @@ _MOST_ROWS = 32 * 1024
 _STRETCH = 64 * 1024
 SEEN_STRETCH = 1024 * 1024
 
-BYTE_ARRAY, _FIXED = 6, 7
-_REQUIRED, _REPEATED = 0, 2
 _WIDTHS = {0: 1, 1: 4, 2: 8, 3: 20, 4: 4, 5: 8}
 
 #: What Arrow needs for a value in addition to its bytes: levels, an offset, whether it is null.
@@ -57,10 +55,10 @@ def leaves_of(
 ) -> Iterator[Leaf]:
     """Give what is stored of a column, which pyarrow knows by this name: itself, or all leaves within it."""
     path = f"{path}.{element.name}" if path else name
-    lists += element.repetition == _REPEATED
-    optional |= element.repetition != _REQUIRED
+    lists += element.repetition == REPEATED
+    optional |= element.repetition != REQUIRED
     if (kind := element.physical_type) is not None:
-        width = 16 + max(0, element.type_length or 0) if kind == _FIXED else _WIDTHS.get(kind, 0)
+        width = 16 + max(0, element.type_length or 0) if kind == FIXED_BYTES else _WIDTHS.get(kind, 0)
         yield Leaf(name, path, kind, width, lists, optional)
     for child in element.children:
         yield from leaves_of(name, child, path, lists, optional)
@@ -146,7 +144,7 @@ class Profile:
 
     @property
     def most(self) -> int:
-        """What is in memory at a time however few rows are decoded, at the most."""
+        """The most that is in memory at a time, however few rows are decoded."""
         return self.held + self.longest + self.plain.largest + self.seen.largest
 
     def within(self, rows: int) -> float:
