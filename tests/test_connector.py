@@ -136,10 +136,10 @@ async def test_has_table_asks_each_time_and_never_guesses(
     plane.inject(Fault(call="validate", answer=Status(400)))
     with pytest.raises(kumo_async.ServiceError):
         await csv.has_table_async("orders")
-    plane.inject(Fault(call="validate", answer=Garbage()))
+    plane.inject(Fault(call="validate", answer=Garbage(), times=4))
     with pytest.raises(kumo_async.ServiceError):
         await csv.has_table_async("orders")
-    plane.inject(Fault(call="validate", answer=Garbage(b"{}")))
+    plane.inject(Fault(call="validate", answer=Garbage(b"{}"), times=4))
     with pytest.raises(kumo_async.ServiceError):
         await csv.has_table_async("orders")
     await csv.delete_async("orders")
@@ -164,6 +164,17 @@ async def test_a_source_table(csv: kumo_async.FileUploadConnector, orders: Path)
     await csv.delete_async("orders")
     with pytest.raises(kumo_async.TableNotFoundError):
         await table.head_async()
+
+
+async def test_the_first_rows_have_the_values_of_the_file(csv: kumo_async.FileUploadConnector, tmp_path: Path) -> None:
+    texts = ["0.57", "0.29", "1e23", "2.3e-308", "1.7976931348623157e+308", "-0.1", "123456.789"]
+    (tmp_path / "t.csv").write_text("".join(["id,x\n", *(f"{n},{text}\n" for n, text in enumerate(texts))]))
+    await csv.upload_async("t", tmp_path / "t.csv")
+    frame = await (await csv.table_async("t")).head_async(10)
+    assert frame["x"].tolist() == [float(text) for text in texts]
+    (tmp_path / "t.csv").write_text("id,x\n1,2.3e-310\n")
+    await csv.upload_async("t", tmp_path / "t.csv")
+    assert (await (await csv.table_async("t")).head_async(10))["x"].tolist() == [2.3e-310]
 
 
 async def test_a_refusal_to_show_a_table_does_not_say_that_there_is_none(
@@ -212,7 +223,7 @@ async def test_an_endpoint_that_is_wrong_names_what_to_check(below: str) -> None
         client = kumo_async.KumoClient(f"http://{host}{below}", "k")
         with pytest.raises(kumo_async.ServiceError, match="Check KUMO_API_ENDPOINT") as caught:
             await kumo_async.FileUploadConnector("csv", client=client).table_names_async()
-    assert str(caught.value).startswith(host)
+    assert host in str(caught.value)
 
 
 async def test_one_process_serves_several_workspaces(tmp_path: Path, orders: Path) -> None:

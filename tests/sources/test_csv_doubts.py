@@ -128,6 +128,8 @@ def test_what_is_refused_is_told_why_and_what_to_do(tmp_path: Path, content: byt
         pytest.param(b"Sales,,\na,b,c\nx,y,z\n", "csv=CsvOptions(skip_rows=1)", id="a title of a spreadsheet"),
         pytest.param(b"Sales,\n,\na,b\nx,y\n", "csv=CsvOptions(skip_rows=2)", id="a title and an empty record"),
         pytest.param(b"# by X, Y\na,b\nx,y\n", "csv=CsvOptions(comment='#')", id="a comment as a header"),
+        pytest.param(b"Sales,,\n,,\na,b,c\nx,y,z\n", "csv=CsvOptions(skip_rows=2)", id="a title as Excel pads it"),
+        pytest.param(b'"Sales",,\na,b,c\nx,y,z\n', "csv=CsvOptions(skip_rows=1)", id="a padded title over texts"),
         pytest.param(b"at,speed\nh,km/h\n1,2.5\n", "csv=CsvOptions(skip_rows=2, header=False", id="units"),
         pytest.param(b"a,b\nx,y\na,b\nz,w\n", "Record 2 repeats the header", id="joined files"),
         pytest.param(b"a,b\nx,y\n# so,they say\n", "Record 2 begins with #", id="a comment with a delimiter"),

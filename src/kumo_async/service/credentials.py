@@ -150,6 +150,9 @@ def _check_endpoint(url: str) -> str:
 
 
 def _url_parts(url: str) -> SplitResult | None:
+    # Python leaves tabs and line breaks out of a URL, and would ask another one than is written there.
+    if not url.isprintable() or " " in url:
+        return None
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
