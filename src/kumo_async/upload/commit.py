@@ -105,6 +105,7 @@ def _without_system(table: str, journal: Journal, error: OSError) -> UploadError
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int, *, old: bool) -> None:
     control, connector = transfer.session.control, transfer.connector
+    transfer.tally.committing = True
     await journal.begin(partitions, clear=not old)
     doubtful = False
     if old:

@@ -110,6 +110,17 @@ class _Removal:
     async def _is_gone(self) -> bool:
         return not await self.deletions.control.shows_table(self.deletions.connector, self.table)
 
+    async def has_partitions(self) -> bool:
+        """Return whether the service shows any partition of the table. The first ones may have been deleted before."""
+        if await _listed_partitions(self.deletions.control, self.deletions.connector, self.table):
+            return True
+        for number, names in self._names():
+            if number > _FAR:
+                break
+            if await self._there(names):
+                return True
+        return False
+
     async def _seen_partitions_go(self, far: int) -> bool:
         """Delete the partitions that the service lists, or else knows by name; return whether the table is gone then.
 
@@ -248,15 +259,9 @@ async def _delete_name(removal: _Removal) -> bool:
     state = await _state(control, connector, table)
     deletions.begun |= state is None
     may_go_on = failure.status in MAY_MEAN_NOT_THERE and state == _THERE
-    if state is not None and not (may_go_on and await _has_partitions(control, connector, table, removal.file_type)):
+    if state is not None and not (may_go_on and await removal.has_partitions()):
         raise _refused(table, f"{state}{_OPEN if deletions.open else ''}", failure) from failure
     return False
-
-
-async def _has_partitions(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
-    if await control.has_table(connector, partition_name(table, file_type, 1)):
-        return True
-    return bool(await _listed_partitions(control, connector, table))
 
 
 async def _state(control: ControlPlane, connector: str, table: str) -> str | None:
