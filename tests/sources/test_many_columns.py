@@ -103,7 +103,7 @@ async def test_the_damaged_column_of_many_is_found_by_halves(tmp_path: Path, mon
         data[data.index(b"text", column.data_page_offset)] = 0xFF
     path.write_bytes(data)
     async with await SourceFile.open(path) as file:
-        pages = ParquetPages(file, load(data), table.column_names)
+        pages = ParquetPages(file, load(bytes(data)), table.column_names)
         opened = Opened(monkeypatch)
         with pytest.raises(SourceError, match=r"column 'c37' of row group 0 cannot be decoded \(it has text that is"):
             pages.check(0)

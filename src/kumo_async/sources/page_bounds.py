@@ -43,15 +43,15 @@ from ..formats.parquet_schema import BYTE_ARRAY, MAX_ELEMENTS
 from ..formats.thrift import ThriftError
 from .file_handle import FileHandle
 from .files import SourceFile
-from .page_headers import Chunk, PageWindow
+from .page_headers import Chunk, PageWindow, levels_end
 from .page_profiles import (
     BATCH_BYTES,
     SEEN_STRETCH,
-    Leaf,
     PageWalk,
     Profile,
     Stretches,
     leaves_of,
+    lengths_of,
     rows_within,
 )
 
@@ -91,11 +91,6 @@ _ARROW_CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD":
 def _most_page_bytes(file_size: int) -> int:
     """Return what the pages of one row group may take that have to be in memory at a time."""
     return max(_PAGES_FLOOR, _PAGES_PER_BYTE * file_size)
-
-
-def _most_row_bytes(file_size: int) -> int:
-    """Return what a single row may take."""
-    return max(_ROW_FLOOR, file_size)
 
 
 class PageBounds:
@@ -183,7 +178,7 @@ class PageBounds:
         Raises:
             SourceError: If it does.
         """
-        most = _most_row_bytes(self._file.size)
+        most = max(_ROW_FLOOR, self._file.size)
         if batch.num_rows == 1 and batch.nbytes > most:
             sizes = [column.nbytes for column in batch.columns]
             name = batch.schema.names[sizes.index(max(sizes))]
@@ -250,7 +245,7 @@ class PageBounds:
         if body is None or page.odd_levels:
             return page.values * page.decoded
         # What each text shares with the one before comes on top of what is in the page.
-        return page.decoded + delta_sum(body[_levels_end(chunk.leaf, page, body) :], page.values)
+        return page.decoded + delta_sum(body[levels_end(chunk.leaf, page, body) :], page.values)
 
     def _rows_of(self, chunk: Chunk, page: PageHeader, at: int) -> int:
         """Count the rows that begin in a page of lists; 0 where its levels cannot be read here."""
@@ -315,7 +310,7 @@ class PageBounds:
             return profile
         seen = Stretches(SEEN_STRETCH)
         for batch in self._by_index(group, profile.leaf.name, rows):
-            seen.add_each(_lengths_of(batch.column(0)))
+            seen.add_each(lengths_of(batch.column(0)))
             if len(seen) > _MOST_SEEN:
                 return profile
             if seen.rows >= profile.indexed:
@@ -352,20 +347,3 @@ class PageBounds:
 
 def _names_of(walked: Sequence[tuple[Chunk, Profile]]) -> list[str]:
     return list(dict.fromkeys(chunk.leaf.name for chunk, _ in walked))
-
-
-def _lengths_of(texts: Any) -> Any:
-    """Give the lengths of texts that are indices into a dictionary, as an array of numpy."""
-    import pyarrow.compute as pc
-
-    return pc.binary_length(texts.dictionary).take(texts.indices).cast("int64").fill_null(0).to_numpy()
-
-
-def _levels_end(leaf: Leaf, page: PageHeader, body: bytes) -> int:
-    """Return where the values of a page begin."""
-    if page.plain_levels:
-        return sum(page.plain_levels)
-    end = 0
-    for _ in range((leaf.lists > 0) + leaf.optional):
-        end += 4 + int.from_bytes(body[end : end + 4], "little")
-    return end

@@ -9,7 +9,7 @@ from ..formats.thrift import ThriftError
 from .files import SourceFile
 from .page_profiles import PER_ITEM, Leaf
 
-__all__ = ["Chunk", "PageWindow"]
+__all__ = ["Chunk", "PageWindow", "levels_end"]
 
 #: What is read at once of a file for headers, in bytes.
 _HEAD = 16 * 1024
@@ -65,3 +65,13 @@ class PageWindow:
         self._start, self._data = at, self._file.read_blocking(at, size)
         if len(self._data) < size:
             raise self._file.changed("is shorter than it was")
+
+
+def levels_end(leaf: Leaf, page: PageHeader, body: bytes) -> int:
+    """Return where the values of a page begin."""
+    if page.plain_levels:
+        return sum(page.plain_levels)
+    end = 0
+    for _ in range((leaf.lists > 0) + leaf.optional):
+        end += 4 + int.from_bytes(body[end : end + 4], "little")
+    return end

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 from ..formats.parquet_pages import DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, DICTIONARY_ENCODINGS, PageHeader
 from ..formats.parquet_schema import BYTE_ARRAY, FIXED_BYTES, REPEATED, REQUIRED, SchemaElement
 
-__all__ = ["BATCH_BYTES", "PER_ITEM", "Leaf", "PageWalk", "Profile", "Stretches", "leaves_of", "rows_within"]
+__all__ = [
+    "BATCH_BYTES",
+    "PER_ITEM",
+    "Leaf",
+    "PageWalk",
+    "Profile",
+    "Stretches",
+    "leaves_of",
+    "lengths_of",
+    "rows_within",
+]
 
 #: What a batch of rows may have decoded, in bytes; at least one row.
 BATCH_BYTES = 8 * 1024 * 1024
@@ -197,3 +207,10 @@ def rows_within(profiles: Sequence[Profile], total: int) -> int:
     while rows > 1 and sum(profile.within(rows) for profile in profiles) > BATCH_BYTES:
         rows //= 2
     return rows
+
+
+def lengths_of(texts: Any) -> Any:
+    """Give the lengths of texts that are indices into a dictionary, as an array of numpy."""
+    import pyarrow.compute as pc
+
+    return pc.binary_length(texts.dictionary).take(texts.indices).cast("int64").fill_null(0).to_numpy()
