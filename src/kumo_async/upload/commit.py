@@ -67,8 +67,8 @@ async def commit(transfer: Transfer, journals: Journals, journal: Journal, parti
     back as a whole: half a table that is read as a whole one is worse than none. Once begun, a commit is not cancelled:
     it takes a moment, and a request that the service has already got cannot be called back. What bounds it is the time
     without progress, `UploadOptions.commit_timeout`, and half a minute of it once it is cancelled; the same bounds hold
-    for rolling back. Before that, while it waits for its turn or asks for the old table, a cancellation takes effect
-    at once. On one machine, tables are committed one after the other, so that the last one wins whole.
+    for rolling back. Before that, while it waits for its turn or asks for the old table, a cancellation takes effect at
+    once. On one machine, tables are committed one after the other, so that the last one wins whole.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
