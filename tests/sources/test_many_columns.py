@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from parquet_files import load
 
+from kumo_async import SourceError, UploadOptions
 from kumo_async.formats import csv_types
 from kumo_async.formats.csv_types import given_types
+from kumo_async.sources.decode import ParquetPages
+from kumo_async.sources.files import SourceFile
 from kumo_async.sources.names import accept_names
+from kumo_async.sources.parquet import ParquetSource
 
 COLUMNS = 2_000
 
@@ -69,3 +77,48 @@ def test_a_warning_lists_some_of_very_many_names_that_differ_by_case_only() -> N
     (warning,) = accept_names("t.csv", [f"{letter}{number}" for number in range(1_000) for letter in "aA"]).warnings
     assert "'A199' became 'A199_1', since 'a199' comes first; and 800 more." in warning
     assert len(warning) < 20_000
+
+
+@pytest.mark.parametrize("kind", [pa.uint64(), pa.decimal128(38, 2)], ids=str)
+async def test_values_of_all_columns_are_looked_at_together(
+    kind: pa.DataType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Opened(monkeypatch)
+    path = tmp_path / "t.parquet"
+    table = pa.table({f"c{number}": pa.array([1, 2, 3], kind) for number in range(100)})
+    pq.write_table(table, path, row_group_size=1, write_statistics=False)
+    async with await SourceFile.open(path) as file:
+        await ParquetSource.open(file, UploadOptions())
+    # One for the schema, and one for each row group.
+    assert opened.times == 1 + 3
+
+
+async def test_the_damaged_column_of_many_is_found_by_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    table = pa.table({f"c{number}": ["text"] for number in range(100)})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    data = bytearray(path.read_bytes())
+    for number in (37, 38, 80):
+        column = pq.read_metadata(path).row_group(0).column(number)
+        data[data.index(b"text", column.data_page_offset)] = 0xFF
+    path.write_bytes(data)
+    async with await SourceFile.open(path) as file:
+        pages = ParquetPages(file, load(bytes(data)), table.column_names)
+        opened = Opened(monkeypatch)
+        with pytest.raises(SourceError, match=r"column 'c37' of row group 0 cannot be decoded \(it has text that is"):
+            pages.check(0)
+    assert opened.times <= 10
+
+
+class Opened:
+    """Counts how often a file is opened for pyarrow, which takes time in proportion to its columns."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        real = ParquetPages.open
+
+        def open_counted(pages: ParquetPages, **options: Any) -> Any:
+            self.times += 1
+            return real(pages, **options)
+
+        monkeypatch.setattr(ParquetPages, "open", open_counted)

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 from ..errors import KumoError, SourceError
 from ..formats.arrow_errors import arrow_errors
 from ..formats.parquet import MAGIC, Footer, whole_footer
-from ..formats.parquet_metas import column_metas
 from ..formats.parquet_rename import Renames
 from .file_handle import FileHandle
 from .files import SourceFile
 from .page_bounds import PageBounds
 
-__all__ = ["ParquetPages", "uint64_to_check"]
+__all__ = ["ParquetPages"]
 
 #: What the read buffers of all columns may have together, in bytes, and the bounds for one of them.
 _BUFFERS = 32 * 1024 * 1024
 _LEAST_BUFFER, _MOST_BUFFER = 8 * 1024, 1024 * 1024
-
-_MAX_INT64 = 2**63 - 1
 
 
 class ParquetPages:
@@ -98,8 +95,46 @@ class ParquetPages:
             SourceError: If a page cannot be decoded; names row group and column, and no value.
             SourceChangedError: If the file became shorter.
         """
+        with self._damaged(group, full):
+            names = None if columns is None else list(columns)
+            yield from self._batches(reader, group, full, threads, names, self._bounds.rows_at_a_time(group, names))
+
+    def column_batches(
+        self, reader: Any, group: int, *, full: bool = False, columns: Sequence[str] | None = None
+    ) -> Iterator[Any]:
+        """Decode columns of one row group that need not come side by side; for worker threads only.
+
+        Args:
+            reader: What `open` returned, in the same thread.
+            group: Position of the row group.
+            full: Whether texts and lists are checked beyond what decoding them does.
+            columns: Names of the columns to decode; None for all.
+
+        Returns:
+            All rows of some columns, then those of the next ones, as many as memory is allowed for.
+
+        Raises:
+            SourceError: If a page cannot be decoded; names row group and column, and no value.
+            SourceChangedError: If the file became shorter.
+        """
+        with self._damaged(group, full):
+            for names, rows in self._bounds.columns_at_a_time(group, columns):
+                yield from self._batches(reader, group, full, False, names, rows)
+
+    def check(self, group: int) -> None:
+        """Decode a row group in full, and compare its pages with their checksums where it has any.
+
+        Raises:
+            SourceError: If a page is damaged.
+        """
+        for _ in self.column_batches(self.open(checksums=True), group, full=True):
+            pass
+
+    @contextmanager
+    def _damaged(self, group: int, full: bool) -> Iterator[None]:
+        """Say which column of a row group cannot be decoded."""
         try:
-            yield from self._batches(reader, group, full, threads, columns)
+            yield
         except KumoError:
             raise
         except arrow_errors() as error:
@@ -109,33 +144,9 @@ class ParquetPages:
                 path=self.file.path,
             ) from error
 
-    def check(self, group: int) -> None:
-        """Decode a row group in full, and compare its pages with their checksums where it has any.
-
-        Raises:
-            SourceError: If a page is damaged.
-        """
-        for _ in self.batches(self.open(checksums=True), group, full=True):
-            pass
-
-    def fits(self, group: int, column: str) -> bool:
-        """Say whether all values of a column of uint64, or of lists of it, are values of int64, too."""
-        import pyarrow.compute as pc
-
-        for batch in self.batches(self.open(), group, columns=[column]):
-            values = batch.column(0)
-            while hasattr(values, "flatten") and hasattr(values.type, "value_type"):
-                values = values.flatten()
-            most = pc.max(values).as_py()
-            if most is not None and most > _MAX_INT64:
-                return False
-        return True
-
     def _batches(
-        self, reader: Any, group: int, full: bool, threads: bool, columns: Sequence[str] | None
+        self, reader: Any, group: int, full: bool, threads: bool, names: list[str] | None, most: int
     ) -> Iterator[Any]:
-        names = None if columns is None else list(columns)
-        most = self._bounds.rows_at_a_time(group, names)
         rows = 0
         read = reader.iter_batches(most, row_groups=[group], columns=names, use_threads=threads)
         with closing(read) as batches:
@@ -149,16 +160,25 @@ class ParquetPages:
             raise ValueError("it has another number of rows than the footer says")
 
     def _blame(self, group: int, full: bool) -> str:
-        """Find out which column cannot be decoded, one after another."""
-        for column in self.schema.names:
-            try:
-                for _ in self._batches(self.open(checksums=full), group, full, False, [column]):
+        """Find out which column cannot be decoded, the first of them, by halves."""
+        columns = list(self.schema.names)
+        while len(columns) > 1:
+            first = columns[: len(columns) // 2]
+            columns = columns[len(first) :] if self._decodes(group, full, first) else first
+        decodes = self._decodes(group, full, columns)
+        return f"row group {group}" if decodes else f"column {columns[0]!r} of row group {group}"
+
+    def _decodes(self, group: int, full: bool, columns: list[str]) -> bool:
+        reader = self.open(checksums=full)
+        try:
+            for names, rows in self._bounds.columns_at_a_time(group, columns):
+                for _ in self._batches(reader, group, full, False, names, rows):
                     pass
-            except KumoError:
-                raise
-            except arrow_errors():
-                return f"column {column!r} of row group {group}"
-        return f"row group {group}"
+        except KumoError:
+            raise
+        except arrow_errors():
+            return False
+        return True
 
 
 def _validate(batch: Any) -> None:
@@ -179,23 +199,6 @@ def _without_extensions(batch: Any) -> Any:
         return batch
     columns = [c.storage if isinstance(c, pa.ExtensionArray) else c for c in batch.columns]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def uint64_to_check(footer: Footer, leaves: Sequence[int], *, proofs: bool) -> Iterator[tuple[int, int]]:
-    """Give the row groups and leaves of uint64 whose statistics do not prove that all values fit into an int64.
-
-    Args:
-        footer: The file's footer.
-        leaves: Their positions among the leaves of all columns; a struct has several.
-        proofs: Whether statistics are believed.
-
-    Raises:
-        ParquetError: If the footer is damaged there.
-    """
-    for number, group in enumerate(footer.row_groups):
-        if group.num_rows:
-            metas = column_metas(footer, number)
-            yield from ((number, leaf) for leaf in leaves if not (proofs and metas[leaf].proves_within(_MAX_INT64)))
 
 
 def _first_line(error: Exception) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..formats.decimals import Digits
 from ..formats.names import clean_names
@@ -12,10 +13,12 @@ from ..formats.parquet_metas import column_metas
 from ..formats.types import MAX_DECIMAL_DIGITS, Action, ColumnType
 from ..options import UploadOptions
 from ..shield import in_thread
-from .decode import ParquetPages, uint64_to_check
+from .decode import ParquetPages
 from .files import SourceFile
 
 __all__ = ["settle_types"]
+
+_MAX_INT64 = 2**63 - 1
 
 _TOO_LARGE = "it has values over 2^63 - 1 in row group {}, which no integer that Kumo takes can hold"
 _TOO_LONG = "it has values in row group {} that need more than 18 digits"
@@ -44,25 +47,81 @@ async def settle_types(
     Raises:
         SourceError: If a page cannot be decoded.
     """
-    settled = list(columns)
     leaves = {owner: leaf for leaf, owner in enumerate(footer.schema.owners) if columns[owner].must_fit}
     if not leaves:
-        return settled
+        return list(columns)
     # Kumo's names are unique and have no dots, so pyarrow cannot take one column for another.
     names = clean_names(footer.columns)
-    proofs = options.validate == "fast"
     pages = await in_thread(lambda: ParquetPages(file, footer, names))
-    integers = {leaf: owner for owner, leaf in leaves.items() if columns[owner].action is Action.RETYPE}
-    for group, leaf in await in_thread(lambda: list(uint64_to_check(footer, [*integers], proofs=proofs))):
-        owner = integers[leaf]
-        if settled[owner].action is Action.RETYPE and not await in_thread(pages.fits, group, names[owner]):
-            settled[owner] = _refused(settled[owner], _TOO_LARGE, group)
+    values = _Values(pages, names, columns)
+    proofs = options.validate == "fast"
+    for group, owners in await in_thread(lambda: list(_to_read(footer, columns, leaves, proofs=proofs))):
+        await in_thread(values.read, group, owners)
+    return values.columns
+
+
+def _to_read(
+    footer: Footer, columns: Sequence[ColumnType], leaves: Mapping[int, int], *, proofs: bool
+) -> Iterator[tuple[int, list[int]]]:
+    """Give the row groups, and which of their columns have values that no statistics prove to fit."""
+    integers = [owner for owner in leaves if columns[owner].action is Action.RETYPE]
     decimals = {owner: leaf for owner, leaf in leaves.items() if columns[owner].action is Action.CAST}
-    proven = await in_thread(_proven_decimals, footer, decimals) if proofs and decimals else set()
-    for owner in decimals:
-        if owner not in proven:
-            settled[owner] = await _settled_decimal(pages, names[owner], columns[owner])
-    return settled
+    proven = _proven_decimals(footer, decimals) if proofs and decimals else set()
+    unproven = [owner for owner in decimals if owner not in proven]
+    for number, group in enumerate(footer.row_groups):
+        if not group.num_rows:
+            continue
+        metas = column_metas(footer, number) if proofs and integers else []
+        unsure = [owner for owner in integers if not (metas and metas[leaves[owner]].proves_within(_MAX_INT64))]
+        if unsure or unproven:
+            yield number, unsure + unproven
+
+
+class _Values:
+    """What the values of some columns tell of their types, read one row group after another; for worker threads only.
+
+    Attributes:
+        columns: What becomes of all columns, by the values that were read.
+    """
+
+    def __init__(self, pages: ParquetPages, names: Sequence[str], columns: Sequence[ColumnType]) -> None:
+        self.columns = list(columns)
+        self._pages = pages
+        self._names = names
+        self._digits: dict[int, Digits] = {}
+
+    def read(self, group: int, owners: Sequence[int]) -> None:
+        """Look at the values of some columns, all at a time, since opening a file takes time for each of its columns.
+
+        Raises:
+            SourceError: If a page cannot be decoded.
+        """
+        asked = {self._names[owner]: owner for owner in owners if self.columns[owner].action is not Action.REFUSE}
+        if not asked:
+            return
+        for batch in self._pages.column_batches(self._pages.open(), group, columns=[*asked]):
+            for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                self._look(group, asked[name], values)
+
+    def _look(self, group: int, owner: int, values: Any) -> None:
+        column = self.columns[owner]
+        if column.action is Action.RETYPE and not _fit_int64(values):
+            self.columns[owner] = _refused(column, _TOO_LARGE, group)
+        elif column.action is Action.CAST:
+            found = self._digits[owner] = self._digits.get(owner, Digits()).with_values(values, MAX_DECIMAL_DIGITS)
+            kind = getattr(column.source, "value_type", column.source)
+            target = found.target(kind.scale, MAX_DECIMAL_DIGITS)
+            self.columns[owner] = replace(column, target=target) if target else _refused(column, _TOO_LONG, group)
+
+
+def _fit_int64(values: Any) -> bool:
+    """Say whether all values of uint64, or of lists of it, are values of int64, too."""
+    import pyarrow.compute as pc
+
+    while hasattr(values, "flatten") and hasattr(values.type, "value_type"):
+        values = values.flatten()
+    most = pc.max(values).as_py()
+    return most is None or most <= _MAX_INT64
 
 
 def _refused(column: ColumnType, found: str, group: int) -> ColumnType:
@@ -80,22 +139,3 @@ def _proven_decimals(footer: Footer, decimals: dict[int, int]) -> set[int]:
             metas = column_metas(footer, number)
             proven = {o for o in proven if metas[decimals[o]].proves_digits(digits, elements[o].type_length)}
     return proven
-
-
-async def _settled_decimal(pages: ParquetPages, name: str, column: ColumnType) -> ColumnType:
-    kind = getattr(column.source, "value_type", column.source)
-    found, target = Digits(), column.target
-    for group in range(pages.metadata.num_row_groups):
-        found = await in_thread(_with_group, found, pages, group, name)
-        target = found.target(kind.scale, MAX_DECIMAL_DIGITS)
-        if target is None:
-            return _refused(column, _TOO_LONG, group)
-    return replace(column, target=target)
-
-
-def _with_group(found: Digits, pages: ParquetPages, group: int, name: str) -> Digits:
-    if not pages.metadata.row_group(group).num_rows:
-        return found
-    for batch in pages.batches(pages.open(), group, columns=[name]):
-        found = found.with_values(batch.column(0), MAX_DECIMAL_DIGITS)
-    return found

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from ..errors import SourceError
@@ -180,16 +181,51 @@ class PageBounds:
             SourceError: If its pages would take more memory than is allowed.
             ThriftError: If a page's header is broken.
         """
+        return self._rows(self._walked(group, columns), group)
+
+    def columns_at_a_time(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[list[str], int]]:
+        """Say which columns of a row group can be decoded side by side, where they need not be: often all of them.
+
+        Args:
+            group: Position of the row group.
+            columns: Names of the columns that are decoded; None for all.
+
+        Returns:
+            All columns in their order, some at a time; and how many rows of these are decoded at a time.
+
+        Raises:
+            SourceError: If the pages of one of them would take more memory than is allowed.
+            ThriftError: If a page's header is broken.
+        """
+        most = most_page_bytes(self._file.size)
+        taken: list[tuple[_Chunk, Profile]] = []
+        held = 0
+        for _, leaves in groupby(self._walked(group, columns), key=lambda walked: walked[0].leaf.name):
+            column = list(leaves)
+            size = sum(profile.most for _, profile in column)
+            if taken and held + size > most:
+                yield _names_of(taken), self._rows(taken, group)
+                taken, held = [], 0
+            taken += column
+            held += size
+        if taken:
+            yield _names_of(taken), self._rows(taken, group)
+
+    def _walked(self, group: int, columns: Sequence[str] | None) -> list[tuple[_Chunk, Profile]]:
         chunks = self._chunks(group, columns)
         count_rows = sum(chunk.items_size for chunk in chunks) > _UNSEEN_LISTS
-        profiles = [self._profile(chunk, group, count_rows) for chunk in chunks]
+        return [(chunk, self._profile(chunk, group, count_rows)) for chunk in chunks]
+
+    def _rows(self, walked: Sequence[tuple[_Chunk, Profile]], group: int) -> int:
+        """Say how many rows of some columns are decoded at a time."""
+        profiles = [profile for _, profile in walked]
         self._refuse_large(profiles, group)
         total = self._footer.row_groups[group].num_rows
         rows = rows_within(profiles, total)
         # As if no dictionary had long values: what a closer look at them can bring.
         wanted = rows_within([replace(profile, longest=0) for profile in profiles], total)
         if rows < wanted:
-            profiles = [self._with_longest(chunk, each) for chunk, each in zip(chunks, profiles, strict=True)]
+            profiles = [self._with_longest(chunk, each) for chunk, each in walked]
             rows = rows_within(profiles, total)
         if 4 * rows < wanted:
             share = BATCH_BYTES // (4 * len(profiles))
@@ -368,6 +404,10 @@ class PageBounds:
                 patches += thrift.changes(element, _NO_LABELS)
         unlabelled = thrift.splice(named.data, 0, len(named.data), sorted(patches))
         return pq.read_metadata(io.BytesIO(MAGIC + with_tail(unlabelled)))
+
+
+def _names_of(walked: Sequence[tuple[_Chunk, Profile]]) -> list[str]:
+    return list(dict.fromkeys(chunk.leaf.name for chunk, _ in walked))
 
 
 def _lengths_of(texts: Any) -> Any:
