@@ -65,6 +65,11 @@ __all__ = ["PageBounds", "most_page_bytes", "most_row_bytes"]
 _PAGES_FLOOR = 256 * 1024 * 1024
 _PAGES_PER_BYTE = 8
 
+#: What the pages of many columns may have together nevertheless: so much for each, about twice what writers make of
+#: a page, and so much for all. A sparse table of hundreds of columns has a page of usual size for each of them.
+_PAGES_PER_COLUMN = 2 * 1024 * 1024
+_PAGES_OF_COLUMNS = 1024 * 1024 * 1024
+
 #: What a row may have decoded in any file, in bytes; in a larger one it may have as many as the file.
 _ROW_FLOOR = 64 * 1024 * 1024
 
@@ -89,11 +94,13 @@ _REMEDY = (
     "row_group_size=100_000)."
 )
 
+_LARGER_PAGES = "Write the file again with larger pages, for example with pyarrow.parquet.write_table(table, path)."
+
 _ARROW_CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4_raw"}
 
 
 def most_page_bytes(file_size: int) -> int:
-    """Return what the pages of one row group may take that have to be in memory at a time."""
+    """Return what the pages of one row group may take that have to be in memory at a time, of however few columns."""
     return max(_PAGES_FLOOR, _PAGES_PER_BYTE * file_size)
 
 
@@ -286,13 +293,13 @@ class PageBounds:
             page, at = window.header(at)
             if page.stored + page.decoded > most:
                 size = page.stored + page.decoded
-                raise self._too_large(f"a page of column {chunk.leaf.name!r} takes {size:,} bytes", group)
+                raise self._too_large(f"a page of column {chunk.leaf.name!r} takes {size:,} bytes", group, most)
             yield page, at
             at += page.stored
             left -= page.values if page.is_data else 0
         raise SourceError(
             f"{self._file.path}: column {chunk.leaf.name!r} has more than {_MOST_PAGES:,} pages in row group {group}. "
-            f"{_REMEDY}",
+            f"{_LARGER_PAGES}",
             path=self._file.path,
         )
 
@@ -345,15 +352,16 @@ class PageBounds:
 
     def _refuse_large(self, profiles: Sequence[Profile], group: int) -> None:
         total = sum(profile.most for profile in profiles)
-        if total > most_page_bytes(self._file.size):
+        most = max(most_page_bytes(self._file.size), min(_PAGES_PER_COLUMN * len(profiles), _PAGES_OF_COLUMNS))
+        if total > most:
             largest = max(profiles, key=lambda profile: profile.most)
             where = f"{largest.most:,} of them in column {largest.leaf.name!r}"
-            raise self._too_large(f"its largest pages take {total:,} bytes together, {where}", group)
+            raise self._too_large(f"its largest pages take {total:,} bytes together, {where}", group, most)
 
-    def _too_large(self, why: str, group: int) -> SourceError:
+    def _too_large(self, why: str, group: int, most: int) -> SourceError:
         return SourceError(
             f"{self._file.path}: row group {group} cannot be decoded in bounded memory: {why}, and "
-            f"{most_page_bytes(self._file.size):,} are allowed. {_REMEDY}",
+            f"{most:,} are allowed. {_REMEDY}",
             path=self._file.path,
         )
 
