@@ -169,9 +169,10 @@ def test_ctrl_c_that_comes_before_the_waiting_begins_cancels_too(tmp_path: Path)
     )
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("moment", ["begin", "take", "start"])
-def test_ctrl_c_that_another_thread_is_given_at_the_very_beginning_leaves_no_thread(
-    tmp_path: Path, moment: str
+def test_a_signal_that_another_thread_is_given_at_the_very_beginning_leaves_no_thread(
+    tmp_path: Path, moment: str, name: str
 ) -> None:
     run_script(
         tmp_path,
@@ -179,12 +180,13 @@ def test_ctrl_c_that_another_thread_is_given_at_the_very_beginning_leaves_no_thr
         import signal, sys, threading, anyio
         from kumo_async import blocking, loop
 
+        signal.signal(signal.{name}, signal.default_int_handler)
         given, ended, started = threading.Event(), threading.Event(), []
 
         def take_signals():
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGINT}})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.{name}}})
             given.wait()
-            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            signal.pthread_kill(threading.get_ident(), signal.{name})
             ended.set()
 
         def interrupted(function):
@@ -211,8 +213,8 @@ def test_ctrl_c_that_another_thread_is_given_at_the_very_beginning_leaves_no_thr
             assert [t.name for t in threading.enumerate()] == ["MainThread"]
         else:
             raise SystemExit("not interrupted")
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert signal.getsignal(signal.{name}) is signal.default_int_handler
+        assert signal.{name} not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
         assert blocking.run(anyio.sleep, 0) is None
         """,
     )

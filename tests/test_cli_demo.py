@@ -69,7 +69,7 @@ def test_demo_can_keep_what_it_made(tmp_path: Path) -> None:
 def test_demo_on_a_full_disk_says_where_and_what_helps(tmp_path: Path) -> None:
     (tmp_path / "users.csv").symlink_to("/dev/full")
     result = CliRunner().invoke(app, ["demo", "--rows", "100", "--keep", str(tmp_path)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"error: There is no room for the demo's files in {tmp_path}. Let TMPDIR" in result.stderr
 
 

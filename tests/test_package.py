@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +81,47 @@ def test_imports_point_down(path: Path) -> None:
     layer = layer_of(path)
     allowed = LAYERS[layer] | ({layer} if path.parent != ROOT else set())
     assert imported_layers(path) - {"__version__"} <= allowed
+
+
+def modules_of_others(path: Path) -> set[str]:
+    """What a module imports that is neither Python's nor ours, by statements or as names that `imported` is given."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "imported":
+            names |= {str(text.value) for text in node.args if isinstance(text, ast.Constant)}
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"kumo_async"}
+
+
+def distribution(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
+def with_what_they_need(requirements: list[str]) -> set[str]:
+    """The distributions of `requirements`, and those that come with them."""
+    found: set[str] = set()
+    todo = {distribution(line) for line in requirements}
+    while todo - found:
+        found.add(name := (todo - found).pop())
+        with suppress(PackageNotFoundError):
+            todo |= {distribution(line) for line in requires(name) or () if "extra ==" not in line}
+    return found
+
+
+def test_only_what_an_installation_brings_is_imported() -> None:
+    project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())["project"]
+    brought = with_what_they_need([*project["dependencies"], *chain(*project["optional-dependencies"].values())])
+    homes = packages_distributions()
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules()
+        for name in modules_of_others(path)
+        if not brought & {distribution(home) for home in homes.get(name, [name])}
+    }
+    assert wrong == set()
 
 
 def test_every_public_name_is_documented_and_at_home() -> None:

@@ -9,7 +9,9 @@
     formats                knowledge of the formats, without I/O
     service                the Kumo data plane over HTTP
     local                  the embedded data plane, for trying, tests and benchmarks
-    errors, checks, options, events, report, shield, loop, threads, serving   what everything may use
+    errors, escapes, checks, options, events, report    what everything may use
+    shield, threads, loop  work that must not stop halfway; threads and an event loop of the package's own
+    serving                which threads serve an embedded data plane
 
 Imports point down this list. Importing the package is cheap: aiohttp, pyarrow and pandas are loaded when they are used.
 """

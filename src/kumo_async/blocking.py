@@ -25,44 +25,46 @@ class _NestedCallError(KumoError, RuntimeError):
     """A blocking call would wait for the very thread that makes it."""
 
 
-_MASKS = hasattr(signal, "pthread_sigmask")
+_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 #: Seconds after which the waiting looks for a signal that did not wake it.
 _SIGNAL_POLL = 0.2
 
 
 class _Interruptions:
-    """Keeps SIGINT waiting, from the beginning of the block until they are let in, and for good from its new threads.
+    """Holds SIGINT and SIGTERM back from the beginning of the block until they are let in, and from its new threads.
 
     What is started there is then either cancelled by an interruption or not begun. The system may give a signal to any
     thread that takes it, but only the main thread acts on it, and one that waits for a lock would not even notice:
     https://docs.python.org/3/library/signal.html#signals-and-threads. So the main thread's mask does not keep away what
-    another thread of the program is given, and what acts on it is replaced as well.
+    another thread of the program is given, and what acts on it is replaced as well. A SIGTERM that no handler of the
+    program waits for ends the process, as ever.
     """
 
     def __enter__(self) -> _Interruptions:
-        self._came = False
-        self._acts = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
-        if callable(self._acts):
-            signal.signal(signal.SIGINT, self._note)
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if _MASKS else set()
+        in_main = threading.current_thread() is threading.main_thread()
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS} if in_main else {}
+        self._handlers = {number: acts for number, acts in handlers.items() if callable(acts)}
+        self._came: list[tuple[int, FrameType | None]] = []
+        for number in self._handlers:
+            signal.signal(number, self._note)
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._held = True
         return self
 
-    def _note(self, _: int, frame: FrameType | None) -> None:
-        self._came, self._frame = True, frame
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._came.append((number, frame))
 
     def let_in(self) -> None:
-        """Take interruptions again, and at once the one that waits."""
+        """Take interruptions again, and at once those that wait."""
         if not self._held:
             return
         self._held = False
-        if _MASKS:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
-        if callable(self._acts):
-            signal.signal(signal.SIGINT, self._acts)
-            if self._came:
-                self._acts(signal.SIGINT, self._frame)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        for number, acts in self._handlers.items():
+            signal.signal(number, acts)
+        for came, frame in self._came:
+            self._handlers[signal.Signals(came)](came, frame)
 
     def __exit__(self, *_: object) -> None:
         self.let_in()

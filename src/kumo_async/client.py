@@ -115,7 +115,7 @@ class KumoClient:
     async def _join(self) -> _Shared:
         loop = event_loop()
         # aiohttp costs a third of a second to import; a program that only configures a client need not wait for it.
-        await imported("stamina", "kumo_async.service.session", "kumo_async.upload.limits")
+        await imported("tenacity", "kumo_async.service.session", "kumo_async.upload.limits")
         if self.credentials.local_root is not None:
             await imported("kumo_async.local")
         for other in [other for other in self._shared if other.is_closed()]:

@@ -172,7 +172,8 @@ def no_groups() -> Iterator[None]:
     """Raise the first real error of an `ExceptionGroup` instead of the group: callers see one error.
 
     Task groups wrap what their tasks raise; a public method promises one error with its own cause. An error of this
-    package goes before any other, since a foreign one beside it is usually its echo. Nothing foreign is in its chain.
+    package goes before any other, since a foreign one that came with it usually follows from it. Nothing foreign is in
+    its chain.
     """
     outside = sys.exception()
     try:
@@ -203,7 +204,7 @@ class ForeignError(Exception):
 
 
 def hide_foreign(error: BaseException, outside: BaseException | None = None) -> None:
-    """Put a stand-in in place of every foreign error that an error of this package, or a cancellation, hangs on.
+    """Replace every foreign error in the chain of an error of this package, or of a cancellation, by a stand-in.
 
     What parsers and other libraries raise holds what they were given: a JSON error the whole answer with its presigned
     URLs, a Unicode error the bytes of the file, an error of aiohttp the request with its headers.
@@ -233,7 +234,7 @@ def hide_foreign(error: BaseException, outside: BaseException | None = None) -> 
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Return whether an error says no more than this package, or whoever cancelled or interrupted it, has said."""
+    """Return whether an error holds only words of this package, or is a cancellation or an interruption."""
     ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
     return (ours or not isinstance(error, Exception)) and not isinstance(error, BaseExceptionGroup)
 

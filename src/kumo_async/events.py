@@ -187,8 +187,8 @@ class Observer(Protocol):
 
     It is called on the event loop of the caller, for a blocking call in another thread than the caller's, with one
     event after the other, and should return at once. What it raises does not disturb the upload, and is logged the
-    first time. SystemExit, KeyboardInterrupt and whatever else is no Exception cancel the upload, whose call then
-    raises it; other uploads go on.
+    first time. SystemExit, KeyboardInterrupt and anything else that is not an Exception cancel the upload, whose call
+    then raises it; other uploads go on.
 
     Example:
         >>> import kumo_async
@@ -214,7 +214,7 @@ def observed(observer: Observer | None) -> Iterator[Notify]:
     event loop. So the block is cancelled in its place, and raises it when all is cleaned up.
 
     Raises:
-        ConfigurationError: If it is none.
+        ConfigurationError: If it is not an observer.
         BaseException: What the observer raised, if it is no Exception. What the block failed with is its cause.
     """
     stops: list[BaseException] = []

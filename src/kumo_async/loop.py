@@ -2,7 +2,7 @@
 
 Blocking calls run on it from their beginning to their end; so does what must reach its end although an async method's
 loop may cancel all its tasks, stop or be closed: a commit, above all. Its thread is one that the interpreter waits for.
-Nobody but us starts or cancels tasks there, so on it a shield of anyio keeps every cancellation away.
+Only the package starts or cancels tasks there, so on it a shield of anyio keeps every cancellation away.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from .threads import check_interpreter
 __all__ = ["Call", "is_ours", "start", "uvloop_if_there"]
 
 T = TypeVar("T")
+
+_LIMITS = "Call again when the system has what is missing (ulimit -a shows its limits)."
 
 
 def uvloop_if_there() -> dict[str, bool]:
@@ -132,7 +134,9 @@ class _Host:
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise KumoError(f"The thread of the event loop for this call cannot be started: {error}.") from error
+            raise KumoError(
+                f"The thread of the event loop for this call cannot be started: {error}. {_LIMITS}"
+            ) from error
 
     def take(self, call: Call[Any]) -> bool:
         """Run a call; return False if it is too late for that."""
@@ -154,7 +158,7 @@ class _Host:
     def _serve(self) -> None:
         try:
             anyio.run(self._main, backend_options=uvloop_if_there())
-        except Exception as error:  # noqa: BLE001 - there is no loop: whoever waits for it must hear of that
+        except Exception as error:  # noqa: BLE001 - there is no loop: the calls that wait for it must fail
             self._fail(error)
 
     async def _main(self) -> None:
@@ -186,7 +190,7 @@ class _Host:
             self._over = True
         reason = error.strerror if isinstance(error, OSError) else str(error)
         for call in self._new:
-            failure = KumoError(f"The event loop for this call cannot be started: {reason}.")
+            failure = KumoError(f"The event loop for this call cannot be started: {reason}. {_LIMITS}")
             failure.__cause__ = error
             call.future.set_exception(failure)
 

@@ -73,7 +73,7 @@ class CsvOptions:
             line is a comment.
         encoding: Name of the Python codec that the file is written in, such as ``"cp1252"`` or ``"utf-16"``; it is
             converted to UTF-8 on the way, through temporary files. Default None: UTF-8, and the file's own bytes are
-            sent. Never guessed: a wrong guess would change names and values without a word.
+            sent. Never guessed: a wrong guess would silently change names and values.
         header: Whether the first record names the columns. Default True. With False it is data, and the columns are
             called `column_names`, or ``column_1``, ``column_2`` and so on.
         column_names: The names of the columns, one for each field of a record. Default None: the header's. Where there
@@ -161,22 +161,22 @@ class UploadOptions:
         max_concurrent_parts: How many parts are being sent at once, 1 or more. Default 8: several
             connections fill a line that one does not; the best number for yours is to be tried.
         max_attempts: How often one request that starts, sends or completes an object is made before its failure counts,
-            1 or more; all others are made four times at the most. Default 10: with waits that double from 0.2 s (2 s
-            where the storage asks for patience) to 20 s, of which a random share is kept, that rides out about half a
-            minute. All uploads of a client share one budget of retries besides: after a hundred of them without any
-            success, and where nothing has got any further for five minutes, failures count at once.
-        stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made anew, above
+            1 or more; all others are made at most four times. Default 10: with waits that double from 0.2 s (2 s
+            where the storage throttles) to 20 s, of which a random share is kept, that rides out about half a
+            minute. All uploads of a client also share one budget of retries: after a hundred of them without any
+            success, and where nothing has made progress for five minutes, failures count at once.
+        stall_timeout: How many seconds no byte of a part may move before the attempt is given up and made again, above
             0. Default 60: no server that works is silent for longer. There is no limit on the whole of a transfer,
             since a slow line must be able to finish.
         commit_timeout: How many seconds a commit may take without any progress, which is an object deleted or made
             visible, above 0. Default 300: no complete that works takes that long. Then it is given up, what it made
             visible is deleted, for which it has as long again, and the error says so. A commit that is cancelled is
-            given 30 seconds of it at the most.
+            given at most 30 seconds of it.
         verify_parts: Whether the MD5 of each part is compared with the ETag that the storage gives for it; a part that
-            arrived otherwise is sent again. Default True. It is computed beside the event loop, at some 700 MB/s of a
+            arrived otherwise is sent again. Default True. It is computed off the event loop, at some 700 MB/s of a
             processor (`benchmarks/README.md`). Where ETags are no MD5s, as with keys of KMS, nothing is computed, and
             `UploadReport` says how many could not be verified.
-        spool_dir: Existing directory, `~` understood, for temporary files where content must be encoded anew. Default
+        spool_dir: Existing directory, `~` understood, for temporary files where content must be encoded again. Default
             None: the system's directory for temporary files. Files that travel as they are need no spool file.
         validate: How much of the content is checked before anything becomes visible. Default ``"fast"``: what can be
             checked without reading more than the upload reads anyway; ``docs/csv.md`` says what that is for CSV.

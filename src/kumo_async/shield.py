@@ -43,7 +43,7 @@ async def outlast(future: Future[T], on_cancel: Callable[[], None] | None = None
 
     Raises:
         CancelledError: If there was a cancellation; its cause is the error of the future, or else the one that was on
-            its way when this was called, if any: nobody else will hear of it.
+            its way when this was called, if any, which would be lost otherwise.
         BaseException: The error of the future.
 
     Example:
@@ -76,7 +76,7 @@ def _ended(future: Future[Any]) -> asyncio.Future[None]:
     ended: asyncio.Future[None] = loop.create_future()
 
     def wake(_: Future[Any]) -> None:
-        # A loop that was closed meanwhile has nobody left who waits.
+        # On a loop that was closed meanwhile, nothing waits any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_set, ended)
 
@@ -102,7 +102,7 @@ async def to_the_end(work: Callable[[], Awaitable[T]], on_cancel: Callable[[], N
 
     Raises:
         CancelledError: If there was a cancellation; its cause is the error that the work raised, or else the one that
-            was on its way when this was called, if any: nobody else will hear of it.
+            was on its way when this was called, if any, which would be lost otherwise.
         BaseException: Whatever the work raises.
 
     Example:
@@ -155,8 +155,8 @@ def _failure(error: BaseException | None) -> BaseException | None:
 async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
     """Do blocking work in a thread of our own, and wait for its end even if there is a cancellation meanwhile.
 
-    `anyio.to_thread.run_sync` leaves the thread to itself where asyncio cancels the task. But whoever cleans up must
-    find nobody reading from what is closed, or writing to it.
+    `anyio.to_thread.run_sync` leaves the thread to itself where asyncio cancels the task. But a clean-up must
+    not close what a thread still reads from or writes to.
 
     Args:
         work: The function.

@@ -30,7 +30,7 @@ _LINGER = 0.02
 
 
 def check_interpreter() -> None:
-    """Refuse work that needs a thread when none can run any more: whoever starts one then waits for it for ever.
+    """Refuse work that needs a thread when none can run any more: starting one then would wait for ever.
 
     Raises:
         KumoError: If the interpreter is ending, as in a `__del__` that is called last.
@@ -55,7 +55,7 @@ class _Job:
             return None
         try:
             return partial(self.future.set_result, self.call())
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+        except BaseException as error:  # noqa: BLE001 - it is raised where the future is waited for
             return partial(self.future.set_exception, error)
 
 

@@ -53,6 +53,8 @@ def test_signs_of_another_dialect_are_told_with_the_option_that_reads_it(text: s
         pytest.param("id,text\n1,rock 'n' roll\n2,it's\n3,'tis\n", id="apostrophes"),
         pytest.param("id,a,b\n1,'tis,it's\n2,x,y\n", id="apostrophes at a beginning"),
         pytest.param("id,text\n1,\"['a, b', 'c']\"\n", id="apostrophes in quotes"),
+        pytest.param('"id","text"\n"1","it\'s"\n"2","x"\n', id="apostrophes where all is quoted"),
+        pytest.param('id,text\n1,"it\'s"\n2,"\'tis"\n3,"\'q\'"\n', id="apostrophes where texts are quoted"),
         pytest.param("id,path\n1,C:\\data\\x\n2,D:\\\n", id="paths"),
         pytest.param('id,path\n1,"C:\\data\\"\n2,"x"\n', id="a path that ends with a backslash"),
         pytest.param('id,j\n1,"{""a"": ""x\\""y"", ""b"": ""\\n""}"\n', id="JSON"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -229,3 +229,29 @@ async def test_records_are_changed_before_they_are_converted(
     )
     plan = await csv.plan_async("t", path, options=UploadOptions(csv=csv_opts))
     assert plan.sample[:2] == (("1", "x, y", ""), ("2", "z", "3"))
+
+
+@pytest.mark.parametrize(
+    ("between", "given", "rows"),
+    [
+        pytest.param(f"9,{'x' * 400_000}\n", {"comment": "#"}, 1, id="a long record"),
+        pytest.param(f"9, {'x' * 400_000}\n", {"skip_initial_space": True}, 1, id="a long record with a space"),
+        pytest.param(f"{'x' * 400_000}\n", {"short_rows": "fill"}, 1, id="a long record that is filled"),
+        pytest.param("# left out\n" * 40_000, {"comment": "#"}, 0, id="comments"),
+    ],
+)
+@pytest.mark.parametrize("convert", [None, "parquet"])
+async def test_no_row_is_lost_after_blocks_in_which_none_ends(
+    tmp_path: Path, between: str, given: dict[str, Any], rows: int, convert: Literal["parquet"] | None
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"a,b\n1,2\n{between}3,4\n")
+    options = UploadOptions(csv=CsvOptions(**given), convert=convert)
+    async with open_source(path, "parquet" if convert else "csv", options) as source:
+        partitions = [partition async for partition in source.partitions(None)]
+        assert sum(partition.rows or 0 for partition in partitions) == rows + 2
+
+
+@pytest.mark.parametrize("given", [{"comment": "#"}, {"short_rows": "fill"}, {"skip_initial_space": True}])
+def test_a_single_row_after_a_carriage_return_is_a_row(tmp_path: Path, given: dict[str, Any]) -> None:
+    assert sent(tmp_path, b"a,b\r1,2\r", **given) == b"a,b\r1,2\r"

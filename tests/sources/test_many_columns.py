@@ -13,7 +13,7 @@ from parquet_files import load
 from kumo_async import SourceError, UploadOptions
 from kumo_async.formats import csv_types
 from kumo_async.formats.csv_types import given_types
-from kumo_async.sources import page_bounds
+from kumo_async.sources import page_profiles
 from kumo_async.sources.decode import ParquetPages
 from kumo_async.sources.files import SourceFile
 from kumo_async.sources.names import accept_names
@@ -127,7 +127,7 @@ async def test_a_sparse_table_of_many_columns_is_decoded(tmp_path: Path) -> None
 
 
 async def test_columns_are_checked_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_bounds, "_PAGES_FLOOR", 4 * 1024**2)
+    monkeypatch.setattr(page_profiles, "_PAGES_FLOOR", 4 * 1024**2)
     path = tmp_path / "t.parquet"
     table = sparse(10)
     pq.write_table(table, path, compression="zstd", use_dictionary=False, max_rows_per_page=131_072)

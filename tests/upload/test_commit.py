@@ -199,7 +199,7 @@ async def test_an_old_table_that_is_deleted_in_part_is_said_to_be(tmp_path: Path
         with pytest.raises(kumo_async.ServiceError, match="could not be deleted whole") as caught:
             await connector.upload_async("numbers", path)
         assert plane.object_names("parquet") == ["numbers.parquet/part_0003.parquet"]
-        assert "These may still be there: numbers.parquet/part_0003.parquet, and any behind" in str(caught.value)
+        assert "These may still be there: numbers.parquet/part_0003.parquet, and any after" in str(caught.value)
 
 
 async def test_no_deletion_of_an_old_partition_is_left_behind_by_an_error(tmp_path: Path, path: Path) -> None:

@@ -339,3 +339,36 @@ async def test_a_cancellation_while_all_is_sent_again_says_that_no_table_is_ther
     assert "No table 'numbers' is there now" in str(caught.value.__cause__)
     assert "sending them again was cancelled" in caplog.text
     assert logging.getLogger("kumo_async").name in {record.name for record in caplog.records}
+
+
+async def test_a_commit_that_is_finished_in_spite_of_a_cancellation_after_all_was_sent_again_is_no_failure(
+    plane: LocalDataPlane,
+    parquet: kumo_async.FileUploadConnector,
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = Gate()
+    plane.inject(Fault(call="complete", name=THIRD, answer=Status(404)))
+    plane.inject(Fault(call="complete", name=THIRD, answer=Stall(gate)))
+    task = asyncio.create_task(parquet.upload_async("numbers", path, options=MANY))
+    await gate.came.wait()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    gate.go.set()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert caught.value.__cause__ is None
+    assert "the change was finished first" in caplog.text
+    assert "No table" not in caplog.text
+    assert await parquet.has_table_async("numbers")
+
+
+async def test_what_a_commit_leaves_visible_after_all_was_sent_again_is_not_denied(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    plane.inject(Fault(call="complete", name=THIRD, answer=Status(404)))
+    plane.inject(Fault(call="complete", name=THIRD, answer=Status(400)))
+    plane.inject(Fault(call="delete", name="*part_0002*", answer=Status(403), skip=1, times=None))
+    with pytest.raises(kumo_async.UploadError, match=r"These objects may be visible.*part_0002") as caught:
+        await parquet.upload_async("numbers", path, options=MANY)
+    assert "No table" not in str(caught.value)

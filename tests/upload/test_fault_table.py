@@ -263,7 +263,7 @@ LISTS: list[tuple[Answer, int | None, int, str | None]] = [
     (EMPTY, ALWAYS, 4, "its answer to list_tables is empty"),
     (FAILED, ALWAYS, 4, "no 'table_names'"),
     (INTERNAL, ALWAYS, 4, "InternalError"),
-    (Garbage(b'{"table_names": [7]}'), ALWAYS, 4, "names are no texts"),
+    (Garbage(b'{"table_names": [7]}'), ALWAYS, 4, "names are not strings"),
     (Status(401), ONCE, 1, "API key"),
     (Status(403), ONCE, 1, "403"),
     (Status(404), ONCE, 1, "404"),

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 import kumo_async
-from kumo_async.local import Exchange, Fault, LateEffect, LocalDataPlane, Status
+from kumo_async.local import Exchange, Fault, Garbage, LateEffect, LocalDataPlane, Status
 
 MANY = kumo_async.UploadOptions(partition_threshold=0, partition_size=100_000, max_attempts=2)
 
@@ -174,3 +174,40 @@ async def test_what_is_taken_back_waits_for_late_deletions_too(
         with pytest.raises(kumo_async.UploadError, match="No table of that name is there now"):
             await parquet.upload_async("numbers", path, options=MANY)
     assert plane.object_names("parquet") == []
+
+
+@pytest.mark.parametrize("partitioned", [True, False], ids=["partitions", "one object"])
+@pytest.mark.usefixtures("long_window")
+async def test_a_deletion_that_shows_may_be_the_one_before_it(tmp_path: Path, path: Path, partitioned: bool) -> None:
+    """The first one is carried out and answered with a page of a proxy; the second one, made for that, comes late."""
+    options, effect = MANY if partitioned else kumo_async.UploadOptions(), anyio.Event()
+    async with LocalDataPlane(tmp_path / "other", delete_removes_partitions=False) as plane:
+        client = kumo_async.KumoClient(plane.endpoint, plane.api_key)
+        connector = kumo_async.FileUploadConnector("parquet", client=client)
+        old = await connector.upload_async("numbers", path, options=options)
+        hit = old.partitions[0].name
+        plane.inject(Fault(call="delete", name=hit, answer=Garbage(after_effect=True)))
+        plane.inject(Fault(call="delete", name=hit, answer=LateEffect(effect)))
+        report = await connector.upload_async("numbers", path, options=options)
+        assert plane.object_names("parquet") == [partition.name for partition in report.partitions]
+        assert "may still do so, on the new table" in report.warnings[-1]
+        effect.set()
+        while hit in plane.object_names("parquet"):
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_deletion_that_a_page_answered_may_come_after_the_one_that_was_made_again(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    await parquet.upload_async("numbers", path)
+    plane.inject(Fault(call="delete", answer=Garbage()))
+    report = await parquet.upload_async("numbers", path)
+    assert "may still do so, on the new table" in report.warnings[-1]
+
+
+async def test_a_deletion_that_a_page_answered_and_that_was_done_is_at_its_end(
+    plane: LocalDataPlane, parquet: kumo_async.FileUploadConnector, path: Path
+) -> None:
+    old = await parquet.upload_async("numbers", path)
+    plane.inject(Fault(call="delete", answer=Garbage(after_effect=True)))
+    assert (await parquet.upload_async("numbers", path)).warnings == old.warnings

@@ -103,6 +103,21 @@ async def test_a_refusal_to_delete_what_is_there_stays_one(
     assert plane.object_names("csv") == ["t"]
 
 
+@pytest.mark.parametrize("odd", [Missing(400), Missing(409)], ids=repr)
+@pytest.mark.parametrize("left", [2, 40], ids="from {}".format)
+async def test_what_is_left_of_a_table_whose_first_partitions_are_gone_is_replaced(
+    plane: LocalDataPlane, csv: kumo_async.FileUploadConnector, tmp_path: Path, odd: Missing, left: int
+) -> None:
+    """As after a deletion that ended halfway, where the service refuses to delete what it does not know."""
+    path = write(tmp_path / "old.csv", range(200))
+    await csv.upload_async("t", path, options=kumo_async.UploadOptions(partition_threshold=0, partition_size=40))
+    async with csv.client.connected() as connection:
+        for number in range(1, left):
+            assert await connection.session.control.delete_object(csv.name, f"t.csv/part_{number:04d}.csv")
+    plane.inject(Fault(call="delete", answer=odd, times=None))
+    assert await check_upload(plane, csv, write(tmp_path / "new.csv", NEW), MANY, NEW) is None
+
+
 async def test_nothing_more_is_asked_where_the_answers_are_plain(
     plane: LocalDataPlane, csv: kumo_async.FileUploadConnector
 ) -> None:

@@ -72,13 +72,15 @@ Quote = Annotated[
 ]
 Escape = Annotated[
     str | None,
-    typer.Option(metavar="CHAR", help="CSV: what makes the next one literal, such as \\. Default: nothing."),
+    typer.Option(metavar="CHAR", help="CSV: what makes the next character literal, such as \\. Default: nothing."),
 ]
 SkipInitialSpace = Annotated[
-    bool, typer.Option("--skip-initial-space", help="CSV: spaces at the beginning of fields are no part of them.")
+    bool, typer.Option("--skip-initial-space", help="CSV: leave out spaces at the beginning of fields.")
 ]
-SkipRows = Annotated[int, typer.Option(metavar="N", help="CSV: lines before the header that are no part of the table.")]
-Comment = Annotated[str | None, typer.Option(metavar="CHAR", help="CSV: what lines begin with that are comments.")]
+SkipRows = Annotated[int, typer.Option(metavar="N", help="CSV: how many lines before the header to skip.")]
+Comment = Annotated[
+    str | None, typer.Option(metavar="CHAR", help="CSV: leave out lines that begin with this, as comments.")
+]
 ShortRows = Annotated[
     ShortRecords, typer.Option(help="CSV: refuse records with too few fields, or fill them with empty ones.")
 ]

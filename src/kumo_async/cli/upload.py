@@ -57,7 +57,7 @@ Name = Annotated[
 ]
 Type = Annotated[
     FileType | None,
-    typer.Option("--type", case_sensitive=False, help="What the file is. Default: as the ending of its name says."),
+    typer.Option("--type", case_sensitive=False, help="What the file is. Default: by the ending of its name."),
 ]
 UploadAs = Annotated[
     Converted | None,
@@ -69,7 +69,9 @@ NoAutoPartition = Annotated[
 ]
 NoVerifyParts = Annotated[
     bool,
-    typer.Option("--no-verify-parts", help="Do not compare ETags with MD5s, for a storage whose ETags only look so."),
+    typer.Option(
+        "--no-verify-parts", help="Do not compare ETags with MD5s, for a storage whose ETags only look like MD5s."
+    ),
 ]
 NoResume = Annotated[
     bool, typer.Option("--no-resume", help="Send all again, also what an earlier upload that failed has stored.")

@@ -1,4 +1,4 @@
-"""Arrow's schema under the key `ARROW:schema`, as base64 of an IPC message, and whatever else repeats the columns.
+"""Arrow's schema under the key `ARROW:schema`, as base64 of an IPC message, and other entries that repeat the columns.
 
 A reader believes these entries over Parquet's own schema, so a new name or type must reach all of them.
 """

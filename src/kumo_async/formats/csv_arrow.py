@@ -2,10 +2,10 @@ r"""Whole records of CSV text as columns of Arrow, split exactly where the proje
 
 pyarrow's reader is generous: it reads text after a closing quote, too. But what it is given was scanned before, by the
 strict grammar, and there it agrees with Python's `csv` on quotes, escapes and newlines, but for two things, which are
-evened out before it sees the text: it drops a byte order mark at the beginning of whatever it is given; and it takes an
-empty last field without a newline after it for a quoted one, which is never null, where the field before is quoted. It
-also reads numbers beyond a type of floating point as infinities, which is refused here; and it takes escapes off before
-it looks for null values, so that it would never see the ``\N`` of databases.
+evened out before it sees the text: it drops a byte order mark at the beginning of any data that it gets; and it takes
+an empty last field without a newline after it for a quoted one, which is never null, where the field before is quoted.
+It also reads numbers beyond a type of floating point as infinities, which is refused here; and it takes escapes off
+before it looks for null values, so that it would never see the ``\N`` of databases.
 """
 
 from __future__ import annotations

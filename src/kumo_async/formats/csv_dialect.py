@@ -198,7 +198,7 @@ def find_first_record(
 
 
 def skipped(block: bytes, lines: int) -> int:
-    r"""Return where the text of a file begins: behind a byte order mark, and behind lines that are skipped.
+    r"""Return where the text of a file begins: after a byte order mark, and after lines that are skipped.
 
     Args:
         block: The first bytes of the file.

@@ -1,4 +1,4 @@
-r"""Whether the first record of a CSV file looks like its header, by itself and beside the records after it.
+r"""Whether the first record of a CSV file looks like its header, by itself and compared with the records after it.
 
 Nothing is decided here: what looks like something else is said, with the option that would read it.
 """
@@ -60,7 +60,7 @@ def why_no_header(records: Sequence[FirstRecord], *, may_be_short: bool = False)
 def _why_shorter(records: Sequence[FirstRecord], most: int) -> str:
     header = next(at for at, record in enumerate(records) if len(record.fields) == most)
     return (
-        f"Pass csv=CsvOptions(skip_rows={records[header].lines}) if the first lines are no part of the table, or "
+        f"Pass csv=CsvOptions(skip_rows={records[header].lines}) if the first lines are not part of the table, or "
         "short_rows='fill' if empty fields were left off at the ends of records."
     )
 
@@ -97,7 +97,7 @@ def header_doubts(records: Sequence[FirstRecord]) -> Iterator[str]:
         lines = records[1].lines
         yield (
             "The second record looks like names or units above the values: if the first record is a title, pass "
-            f"csv=CsvOptions(skip_rows={lines}); if the second is no row, pass csv=CsvOptions(skip_rows="
+            f"csv=CsvOptions(skip_rows={lines}); if the second is not a row, pass csv=CsvOptions(skip_rows="
             f"{records[2].lines}, header=False, column_names=[...])."
         )
     elif rows and _is_prose(names, rows):

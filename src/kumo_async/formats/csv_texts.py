@@ -9,7 +9,7 @@ notations, and a text in any other one is text:
 * a double is a decimal number without leading zeros and plus sign, or in scientific notation with one digit before
   the point that is not 0: `exponents <_EXPONENT>` are those of C, Java, JavaScript and Rust. The text is the double
   printed with as many digits as the text has: so ``0.10`` is one, and ``0.10000000000000001`` as ``%.17g`` prints it,
-  while of ``0.30000000000000002`` a digit would change. An integer over 64 bits is none;
+  while of ``0.30000000000000002`` a digit would change. An integer over 64 bits is not one;
 * dates and timestamps are those of ISO 8601 with hyphens and colons; a timestamp with a zone is in UTC: of ``+02:00``
   only the instant would be left.
 

@@ -1,8 +1,8 @@
 r"""Records as a plain reader takes them: without comment lines, without spaces before fields, and none too short.
 
 Only what a file's options ask for is changed, and all other bytes stay as they are. The text passes as a stream: held
-are a block and the record that has not ended, up to `MOST_BYTES`. Where it is malformed it passes as it is, for
-whoever checks the records afterwards to find.
+are a block and the record that has not ended, up to `MOST_BYTES`. Where it is malformed it passes as it is:
+the check of the records comes afterwards and finds that.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Tidy:
         yield self._change(whole if is_comment else whole + rest)
 
     def _cut(self, text: bytes) -> tuple[bytes, bytes]:
-        """Cut text behind its last whole record or comment; return the records without comments, and the rest."""
+        """Cut text after its last whole record or comment; return the records without comments, and the rest."""
         kept: list[bytes] = []
         at = 0
         patterns = _patterns(self.dialect, self.comment)

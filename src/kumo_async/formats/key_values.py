@@ -148,7 +148,7 @@ def _stands_in(text: str, name: str) -> bool:
     while at >= 0:
         end = at + len(name)
         before, after = text[max(0, at - 1) : at + 1], text[end - 1 : end + 1]
-        # Two characters of a word beside each other would make it a part of a longer one.
+        # Two adjacent characters of a word would make it a part of a longer one.
         if not (at and _is_word(before)) and not (end < len(text) and _is_word(after)):
             return True
         at = text.find(name, at + 1)

@@ -27,8 +27,9 @@ from kumo_async.formats.parquet_move import Mover
 from kumo_async.formats.parquet_page_index import IndexMover, NewOffsetIndexes, PageIndexes, page_index_ranges
 from kumo_async.formats.parquet_rename import Renames
 from kumo_async.formats.parquet_row_groups import RowGroup, joined
-from kumo_async.formats.parquet_schema import ParquetError, SchemaElement
+from kumo_async.formats.parquet_schema import WRITE_AGAIN, ParquetError
 from kumo_async.formats.thrift import ThriftError
+from kumo_async.formats.types import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,14 +41,12 @@ __all__ = [
     "ENCRYPTED_MAGIC",
     "MAGIC",
     "MAX_FOOTER_BYTES",
-    "WRITE_AGAIN",
     "Footer",
     "PageIndexes",
     "ParquetError",
     "PartitionLayout",
     "Range",
     "RowGroup",
-    "SchemaElement",
     "page_index_ranges",
     "partition_footer",
     "plan_row_groups",
@@ -56,12 +55,6 @@ __all__ = [
     "whole_footer",
     "with_tail",
 ]
-
-WRITE_AGAIN = "Write the file again, for example with pyarrow, Polars or DuckDB."
-"""What helps where a file that other readers may take cannot be used."""
-
-_MOST_SHOWN = 200
-"""Characters of what pyarrow says that a message shows."""
 
 _GROUP_SLACK = 16
 """Bytes that a row group's description can grow by: a file offset and an ordinal that were wrong become right."""
@@ -259,8 +252,7 @@ def verify_footer(footer: bytes, expected_rows: int, expected_names: Sequence[st
         file = pq.ParquetFile(io.BytesIO(MAGIC + footer))
         metadata, names = file.metadata, file.schema_arrow.names
     except arrow_errors() as error:
-        found = str(error)[:_MOST_SHOWN]
-        raise ParquetError(f"pyarrow cannot read the new footer: {found}. {WRITE_AGAIN}") from error
+        raise ParquetError(f"pyarrow cannot read the new footer: {shortened(str(error))}. {WRITE_AGAIN}") from error
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     if not metadata.num_rows == sum(rows) == expected_rows:
         raise ParquetError(f"The new footer has {metadata.num_rows} rows instead of {expected_rows}. {WRITE_AGAIN}")

@@ -20,7 +20,7 @@ from kumo_async.formats.parquet_row_groups import (
     sharing_indexes,
     without_extension,
 )
-from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError, Schema, SchemaElement
+from kumo_async.formats.parquet_schema import MAX_ELEMENTS, WRITE_AGAIN, ParquetError, Schema, SchemaElement
 from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Patch, Struct, ThriftError
 
 __all__ = ["ENCRYPTED_MAGIC", "MAGIC", "MAX_FOOTER_BYTES", "MAX_ROW_GROUPS", "Footer", "tail_length"]
@@ -48,7 +48,7 @@ class Footer:
     """A footer that was read and found sound.
 
     Attributes:
-        data: Its encoded bytes, without the length and the magic number behind them, and without extensions
+        data: Its encoded bytes, without the length and the magic number after them, and without extensions
             (https://github.com/apache/parquet-format/blob/master/BinaryProtocolExtensions.md): a footer that is made
             of it must have none, since they repeat what is changed.
         data_end: Where it starts in the file, which is where the data end.
@@ -201,7 +201,7 @@ def _miscounts_dictionaries(created_by: str | None) -> bool:
 def _total_rows(groups: list[RowGroup]) -> int:
     total = sum(group.num_rows for group in groups)
     if total >= 1 << 63:
-        raise ParquetError(f"Its row groups declare {total} rows together.")
+        raise ParquetError(f"Its row groups declare {total} rows together. {WRITE_AGAIN}")
     return total
 
 

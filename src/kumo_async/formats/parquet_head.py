@@ -15,8 +15,9 @@ from kumo_async.formats import thrift
 from kumo_async.formats.parquet import whole_footer
 from kumo_async.formats.parquet_columns import read_row_group
 from kumo_async.formats.parquet_footer import KEY_VALUES, SCHEMA, Footer
-from kumo_async.formats.parquet_int96 import INT96, int96_as_bytes
+from kumo_async.formats.parquet_int96 import int96_as_bytes
 from kumo_async.formats.parquet_retype import read_arrow_schema, without_row_groups
+from kumo_async.formats.parquet_schema import INT96, REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["head_of", "is_head_for", "under_head"]
 
-_REQUIRED = 0
 _TYPE = 1
 
 
@@ -58,7 +58,7 @@ def _pages(footer: Footer) -> list[tuple[Any, ...]]:
 
 
 def _leaves(element: SchemaElement, levels: tuple[int | None, ...]) -> Iterator[tuple[Any, ...]]:
-    if element.repetition != _REQUIRED:
+    if element.repetition != REQUIRED:
         levels = (*levels, element.repetition)
     if element.physical_type is not None:
         yield (*levels, element.physical_type, element.type_length)

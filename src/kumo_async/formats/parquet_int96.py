@@ -1,8 +1,8 @@
 """Timestamps of 96 bits, which are never left to Arrow: it takes Julian day 0 for 1970, and wraps what it cannot hold.
 
-Their pages are those of any twelve bytes, so a footer that calls them that has Arrow read them as they are. Beside
-partitions that are copied they are written so, too, and called INT96 again. Elsewhere they become instants here: eight
-bytes are the nanoseconds of a day and four the Julian day, little-endian.
+Their pages are those of any twelve bytes, so a footer that calls them that has Arrow read them as they are. In tables
+with partitions that are copied they are written like that, too, and called INT96 again. Elsewhere they become instants:
+eight bytes are the nanoseconds of a day and four the Julian day, little-endian.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kumo_async.formats import thrift
-from kumo_async.formats.parquet import WRITE_AGAIN
 from kumo_async.formats.parquet_columns import META_DATA, read_row_group
 from kumo_async.formats.parquet_footer import SCHEMA, Footer
 from kumo_async.formats.parquet_retype import count_elements, with_data
-from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError
+from kumo_async.formats.parquet_schema import FIXED_BYTES, INT96, MAX_ELEMENTS, WRITE_AGAIN, ParquetError
 from kumo_async.formats.thrift import ThriftError
 
 if TYPE_CHECKING:
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
 
     from kumo_async.formats.thrift import Patch, Struct
 
-__all__ = ["INT96", "instants", "int96_as_bytes", "int96_columns"]
+__all__ = ["instants", "int96_as_bytes", "int96_columns"]
 
-INT96 = 3
-_FIXED_BYTES = 7
 _TYPE, _TYPE_LENGTH, _CONVERTED, _LOGICAL = 1, 2, 6, 10
 _WIDTH = 12
 
@@ -71,7 +68,7 @@ def _elements(footer: Footer, columns: Container[int]) -> Iterator[Struct]:
 
 def _as_bytes(data: bytes, element: Struct) -> list[Patch]:
     patches = thrift.changes(element, {_CONVERTED: None, _LOGICAL: None})
-    kind, width = thrift.write_integer(_FIXED_BYTES), thrift.write_integer(_WIDTH)
+    kind, width = thrift.write_integer(FIXED_BYTES), thrift.write_integer(_WIDTH)
     if _TYPE_LENGTH in element:
         return [*thrift.changes(element, {_TYPE: kind, _TYPE_LENGTH: width}), *patches]
     # The length comes between the type and the field after it, whose number is written as the difference to the last.
@@ -87,7 +84,7 @@ def _group_patches(footer: Footer, described_at: int, leaves: Iterable[int]) -> 
         meta, _ = thrift.scan(footer.data, columns[leaf][META_DATA][2])
         if thrift.integer(footer.data, meta, _TYPE) != INT96:
             raise ThriftError("A column of timestamps of 96 bits has other pages.")
-        yield from thrift.changes(meta, {_TYPE: thrift.write_integer(_FIXED_BYTES)})
+        yield from thrift.changes(meta, {_TYPE: thrift.write_integer(FIXED_BYTES)})
 
 
 def instants(values: Any) -> Any:

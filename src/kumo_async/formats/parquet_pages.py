@@ -104,14 +104,14 @@ def read_page_header(data: bytes, pos: int) -> tuple[PageHeader, int]:
         compressed=not is_v2 or head.get(_V2_COMPRESSED, (0,))[0] != _FALSE,
     )
     if min(header.stored, header.decoded, header.values) < 0:
-        raise ThriftError(f"The page at byte {pos} has less than no bytes or values.")
+        raise ThriftError(f"The page at byte {pos} has a negative size or a negative number of values.")
     return header, end
 
 
 def _plain_levels(data: bytes, head: thrift.Struct) -> tuple[int, int]:
     repetition, definition = (thrift.integer(data, head, field, 0) for field in (_V2_REPETITION, _V2_DEFINITION))
     if repetition < 0 or definition < 0:
-        raise ThriftError("A page has levels of less than no bytes.")
+        raise ThriftError("The levels of a page have a negative size.")
     return repetition, definition
 
 

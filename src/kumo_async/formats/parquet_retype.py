@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING, Any
 from kumo_async.formats import thrift
 from kumo_async.formats.arrow_errors import arrow_errors
 from kumo_async.formats.key_values import Changes
-from kumo_async.formats.parquet import MAGIC, WRITE_AGAIN, with_tail
+from kumo_async.formats.parquet import MAGIC, with_tail
 from kumo_async.formats.parquet_footer import KEY_VALUES, MAX_KEY_VALUES, NUM_ROWS, ROW_GROUPS, SCHEMA, Footer
 from kumo_async.formats.parquet_rename import metadata_patches
-from kumo_async.formats.parquet_schema import MAX_ELEMENTS, ParquetError, Schema, SchemaElement
+from kumo_async.formats.parquet_schema import (
+    BYTE_ARRAY,
+    FIXED_BYTES,
+    MAX_ELEMENTS,
+    WRITE_AGAIN,
+    ParquetError,
+    Schema,
+    SchemaElement,
+)
 from kumo_async.formats.types import Action, ColumnType, decide, shortened
 
 if TYPE_CHECKING:
@@ -47,7 +55,6 @@ _SIGNED = {8: (1, 16, b"\xac\x13\x10\x11\0\0"), 16: (1, None, None), 64: (2, Non
 #: as texts and bytes and writes nothing else, so encoded partitions would be of another type than those beside them.
 _LABELS = {b"\x4c": "enum", b"\xcc": "json", b"\xdc": "bson", b"\x0c\x22": "geometry", b"\x0c\x24": "geography"}
 _OLD_LABELS = {4: "enum", 19: "json", 20: "bson"}
-_BYTE_ARRAY, _FIXED_BYTES = 6, 7
 
 #: Months, days and milliseconds, of which Arrow sees only that they take twelve bytes:
 #: https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#interval
@@ -103,7 +110,7 @@ def without_labels(footer: Footer, columns: Sequence[ColumnType]) -> list[Column
 def _without_label(element: SchemaElement, column: ColumnType) -> ColumnType:
     import pyarrow as pa
 
-    if (element.physical_type, element.converted_type) == (_FIXED_BYTES, _INTERVAL):
+    if (element.physical_type, element.converted_type) == (FIXED_BYTES, _INTERVAL):
         return ColumnType(column.name, "interval", "interval", Action.REFUSE, _INTERVAL_REMEDY)
     label = _label(element)
     if column.action is not Action.KEEP or not label:
@@ -174,7 +181,7 @@ def _schema_patches(footer: Footer, columns: Sequence[ColumnType]) -> list[Patch
 
 
 def _label(element: SchemaElement) -> str:
-    if element.physical_type != _BYTE_ARRAY:
+    if element.physical_type != BYTE_ARRAY:
         return ""
     logical = element.logical_type or b""
     old = _OLD_LABELS.get(-1 if element.converted_type is None else element.converted_type, "")

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from kumo_async.formats import parquet_columns as ids
 from kumo_async.formats import thrift
 from kumo_async.formats.parquet_columns import Range, RawRowGroup, column_range, page_index_places, read_row_group
-from kumo_async.formats.parquet_schema import ParquetError, Schema
+from kumo_async.formats.parquet_schema import REPEATED, WRITE_AGAIN, ParquetError, Schema
 from kumo_async.formats.thrift import LIST, STRUCT, Allowance, Patch, Struct
+from kumo_async.formats.types import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTENSION_HEADS",
-    "WRITE_AGAIN",
     "RowGroup",
     "RowGroupReader",
     "blooms_are_sound",
@@ -40,18 +40,14 @@ ENCRYPTED = "It is encrypted. Write it without encryption; Kumo cannot read encr
 SMALL_GAP = 1024
 """Bytes between two columns that are copied along, so that both are one range."""
 
-WRITE_AGAIN = """Write the file again, for example duckdb -c "copy (from 'old.parquet') to 'new.parquet'"."""
-
 MOST_SHARING = 8
 """How often all data of a file may be named by its columns together; most name them once."""
 
 SHARING_FLOOR = 64 * 1024 * 1024
-"""Bytes that columns may name together whatever the file has, since they harm nobody."""
+"""Bytes that columns may name together in a file of any size: so many do no harm."""
 
 _FIRST_BYTE = 4
 _MAX_ROWS = (1 << 63) - 1
-_REPEATED = 2
-_SHOWN = 80
 
 _EXTENSION_IDS = (-(1 << 14), (1 << 15) - 1)
 """The field that extends any struct of the format has the id 32767, written without the zigzag that Thrift reads.
@@ -129,7 +125,7 @@ class RowGroupReader:
         self._data_end = data_end
         self._file_end = data_end + len(data) + 2 * _FIRST_BYTE
         self._paths = schema.paths
-        self._names = [schema.columns[owner].name[:_SHOWN] for owner in schema.owners]
+        self._names = [shortened(schema.columns[owner].name) for owner in schema.owners]
         self._repeated = [repeated for column in schema.columns for repeated in _are_repeated(column)]
         self._allowance = allowance
         self._extended = any(head in data for head in EXTENSION_HEADS)
@@ -239,7 +235,7 @@ class RowGroupReader:
 
 def _are_repeated(element: SchemaElement, within: bool = False) -> Iterator[bool]:
     """Say of each leaf of an element whether a row can have several values of it."""
-    repeated = within or element.repetition == _REPEATED
+    repeated = within or element.repetition == REPEATED
     if element.physical_type is not None:
         yield repeated
     for child in element.children:

@@ -12,7 +12,21 @@ if TYPE_CHECKING:
 
     from kumo_async.formats.thrift import Patch, Struct
 
-__all__ = ["MAX_ELEMENTS", "ParquetError", "Schema", "SchemaElement"]
+__all__ = [
+    "BYTE_ARRAY",
+    "FIXED_BYTES",
+    "INT96",
+    "MAX_ELEMENTS",
+    "REPEATED",
+    "REQUIRED",
+    "WRITE_AGAIN",
+    "ParquetError",
+    "Schema",
+    "SchemaElement",
+]
+
+WRITE_AGAIN = """Write the file again, for example duckdb -c "copy (from 'old.parquet') to 'new.parquet'"."""
+"""What helps where a file that other readers may take cannot be used."""
 
 MAX_ELEMENTS = 100_000
 """Columns and nested fields of a schema. Each costs some hundred bytes of memory while a table is planned."""
@@ -26,6 +40,12 @@ MAX_PATHS = 16 * 1024 * 1024
 _TYPE, _TYPE_LENGTH, _REPETITION, _NAME, _NUM_CHILDREN, _CONVERTED, _SCALE, _PRECISION, _FIELD_ID, _LOGICAL = range(
     1, 11
 )
+
+INT96, BYTE_ARRAY, FIXED_BYTES = 3, 6, 7
+"""Numbers of physical types."""
+
+REQUIRED, REPEATED = 0, 2
+"""Whether a field has one value in each row, or any number of them."""
 
 
 class ParquetError(ValueError):

@@ -28,7 +28,7 @@ def writer_settings(footer: Footer, schema: Any, *, without_statistics: Collecti
     Args:
         footer: The source's footer, with at least one row group that has rows.
         schema: The Arrow schema that is to be written; each column has one leaf.
-        without_statistics: Names of columns of which nothing is said that pyarrow would compare wrongly.
+        without_statistics: Names of columns that get no statistics, since pyarrow would compare their values wrongly.
 
     Raises:
         ParquetError: The footer is damaged where it says so.

@@ -186,7 +186,7 @@ class BitScanner:
 
 
 def _find_starts(marks: _Marks, state: State) -> Starts | None:
-    """Find where fields begin; None where nothing hangs on that."""
+    """Find where fields begin; None where nothing depends on that."""
     if marks.quotes is None and marks.spaces is None:
         return None
     separators, spaces, fresh = marks.separators, marks.spaces, state in FRESH

@@ -15,7 +15,7 @@ class State(IntEnum):
     """What the bytes so far say about the next one.
 
     A whole piece can be looked at from one of the first four, in which the next byte means what it is by itself. The
-    others hang on the next byte alone, and lead back to one of the four.
+    others depend on the next byte alone, and lead back to one of the four.
     """
 
     RECORD = 0  # nothing of the record was seen yet

@@ -7,7 +7,7 @@ record ends into partitions.
 
 The grammar is that of RFC 4180, and strict. A quote opens a field only as its first byte; elsewhere in an unquoted
 field it is text. After a closing quote only the delimiter, a line end or the end of the data may come. So what a quote
-means hangs on the bytes before it alone, and an escape, in dialects that have one, is in force wherever it is not
+means depends on the bytes before it alone, and an escape, in dialects that have one, is in force wherever it is not
 escaped itself.
 
 The way from a block to its record ends, each step a few numpy passes over the bits of its bytes (`record_bits`):
@@ -165,7 +165,7 @@ class RecordScanner:
         return found[0] if len(found) == 1 else JoinedEnds(found)
 
     def _settle(self, piece: bytes | bytearray) -> int:
-        """Leave the states that hang on the very next byte; return how many bytes that took, at most one."""
+        """Leave the states that depend on the very next byte; return how many bytes that took, at most one."""
         byte, used = piece[:1], 0
         if self._state is State.CR:
             used = int(byte == b"\n")

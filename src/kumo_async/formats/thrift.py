@@ -44,7 +44,6 @@ __all__ = [
     "Span",
     "Struct",
     "ThriftError",
-    "binaries",
     "binary",
     "changes",
     "integer",
@@ -184,21 +183,6 @@ def binary(data: bytes, struct: Struct, field: int) -> bytes | None:
     if kind != BINARY:
         raise ThriftError(f"Field {field} at byte {start} is not a string of bytes.")
     return data[varint(data, start)[1] : end]
-
-
-def binaries(data: bytes, struct: Struct, field: int) -> list[bytes]:
-    """Decode a list of strings, empty where the field is not there.
-
-    Raises:
-        ThriftError: It is a list of something else, or no list.
-    """
-    count, pos = _elements(data, struct, field, BINARY)
-    values = []
-    for _ in range(count):
-        size, start = varint(data, pos)
-        pos = start + size
-        values.append(data[start:pos])
-    return values
 
 
 def integers(data: bytes, struct: Struct, field: int, limit: int) -> list[int]:

@@ -174,7 +174,10 @@ async def _ask_at_home(home: asyncio.AbstractEventLoop | None, provider: Headers
         with anyio.move_on_after(PROVIDER_SECONDS):
             await asyncio.wait([asyncio.wrap_future(asked)])
         if not asked.done():
-            raise AuthenticationError("The headers provider could not be asked: its event loop is held by something.")
+            raise AuthenticationError(
+                "The headers provider was not called in time: the event loop that the client was used on is blocked. "
+                "Do blocking work in a thread, for example with asyncio.to_thread."
+            )
     finally:
         asked.cancel()
     # Its loop may cancel all its tasks, and this is one of them.

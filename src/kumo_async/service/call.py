@@ -1,4 +1,4 @@
-"""One call of the control plane: what it sends, what its answer says, and what it says where it is none."""
+"""One call of the control plane: what it sends, what its answer says, and what an answer says that is an error."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .answers import AnswerError, Seen
 from .authentication import Headers
 from .foreign import said
 from .forms import Form
+from .http import MOST_ERROR
 from .s3errors import not_promised
 
 __all__ = ["COMPLETE", "DELETE", "Call", "read_answer", "refusal"]
@@ -27,9 +28,6 @@ _TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{1,300})", re.IGNORECASE)
 
 #: Characters of a web page in which its title is looked for.
 _HEAD = 4096
-
-#: Most of an answer, in bytes, that is looked at for an error of S3.
-_MOST_ERROR = 64 * 1024
 
 _NO_JSON = object()
 
@@ -62,10 +60,10 @@ class Call:
 
 
 def read_answer(call: Call, data: bytes, host: str) -> Any:
-    """Return what an answer of success says, or how it is none."""
+    """Return what a 2xx answer says, or an error if that is not what the call promises."""
     body = _json(data) if data.strip() else None
     if body is _NO_JSON:
-        text = data[:_MOST_ERROR].decode("utf-8", "replace")
+        text = data[:MOST_ERROR].decode("utf-8", "replace")
         words = f"{host} did not answer {call.name} with JSON, as the service does"
         return AnswerError(not_promised(text, words, **call.effect))
     try:
@@ -76,7 +74,7 @@ def read_answer(call: Call, data: bytes, host: str) -> Any:
 
 
 def _json(data: bytes) -> Any:
-    """Return what a text says as JSON; what is wrong where it is none would quote it."""
+    """Return what a text says as JSON. No error is raised if it is not JSON, since that would quote the text."""
     with suppress(ValueError, RecursionError):
         return json.loads(data)
     return _NO_JSON

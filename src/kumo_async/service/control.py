@@ -25,6 +25,7 @@ from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLE
 from .forms import Form
 from .http import (
     CONTROL_TIMEOUT,
+    MOST_ERROR,
     NETWORK_ERRORS,
     HttpClient,
     TooLongError,
@@ -56,9 +57,6 @@ MAY_MEAN_NOT_THERE = frozenset({400, 404, 409, 410, 422})
 _CHECK_ENDPOINT = (
     f"Check {ENDPOINT_VARIABLE} (or url=), which looks like https://NAME.kumoai.cloud/api, and the proxy, if any."
 )
-
-#: Most bytes of an answer that is no success which are read.
-_MOST_ERROR = 64 * 1024
 
 #: Larger answers are taken apart in a thread, in bytes: a MiB of JSON takes some 10 ms.
 _LARGE = 64 * 1024
@@ -275,7 +273,7 @@ class ControlPlane:
         async with sent as response:
             if response.status < 300:
                 return response, await read_limited(response, request.form.most)
-            return response, (await read_text(response, _MOST_ERROR)).encode()
+            return response, (await read_text(response, MOST_ERROR)).encode()
 
 
 def _ignore(attempt: int, error: AnswerError) -> None:
@@ -313,5 +311,5 @@ def _public(error: AnswerError, call: str, host: str) -> ServiceError:
 
 def _advice(seen: Seen) -> str:
     if seen.broken is Break.UNEXPECTED:
-        return _CHECK_ENDPOINT if seen.code is None else "The service has to mend that; try again later."
+        return _CHECK_ENDPOINT if seen.code is None else "This is an error of the service; try again later."
     return f"Check {ENDPOINT_VARIABLE} (or url=), the proxy if there is one, and that the service is up."

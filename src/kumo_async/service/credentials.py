@@ -134,7 +134,7 @@ def _check_key(key: str) -> None:
 def _check_endpoint(url: str) -> str:
     parts = _url_parts(url)
     if parts is None:
-        # Not raised where it was found out: what was found is in Python's error, and may be a password.
+        # Not raised in the except block: Python's error quotes the URL, which may hold a password.
         raise ConfigurationError("The endpoint is not a URL; it should look like https://NAME.kumoai.cloud/api.")
     host = parts.hostname
     if parts.scheme not in ("http", "https") or not host:

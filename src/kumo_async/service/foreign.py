@@ -8,14 +8,14 @@ from ..escapes import escaped
 
 __all__ = ["said", "unsigned"]
 
-#: Characters of somebody else's words that are quoted.
+#: How many characters of a server's words are quoted.
 _MOST_QUOTED = 300
 
 #: What makes a URL a presigned one: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html,
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html,
 #: https://cloud.google.com/storage/docs/authentication/signatures and
 #: https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas. In JSON and in another URL "=" has
-#: further forms. The name's length is bounded, so that a text takes time in proportion to its length, whatever it is.
+#: other forms. The name's length is bounded, so that a text takes time in proportion to its length, whatever it is.
 _SIGNING = re.compile(
     r"\b(X-(?:Amz|Goog)-[A-Za-z0-9-]{1,40}|AWSAccessKeyId|GoogleAccessId|Signature|sig)"
     r"(=|%3D|%253D|\\u003d|&#61;)[^&\s\"'<>\\]+",
@@ -24,7 +24,7 @@ _SIGNING = re.compile(
 
 
 def unsigned(text: str) -> str:
-    """Return a text in which presigned URLs, whosever they are, have lost what makes them such.
+    """Return a text without the signatures of presigned URLs, of any service.
 
     Example:
         >>> unsigned("PUT /key?partNumber=1&X-Amz-Signature=5d41 failed")
@@ -34,7 +34,7 @@ def unsigned(text: str) -> str:
 
 
 def said(text: str, most: int = _MOST_QUOTED) -> str:
-    r"""Return somebody else's words as they can be quoted: without signatures, in one line, and not too many.
+    r"""Return a server's words as they can be quoted: without signatures, in one line, and not too many.
 
     Example:
         >>> said("No:\n  ?X-Amz-Signature=5d41 \x07")

@@ -37,7 +37,7 @@ class Form(Generic[T]):
 
 
 def _nothing(body: Any) -> None:
-    """Take nothing, and the ways in which JSON says it; what says more may say that something failed."""
+    """Accept nothing, in any form that JSON has for it; anything more may say that something failed."""
     if body not in (None, "", {}, []):
         detail = body.get("detail") if isinstance(body, Mapping) else None
         words = f": {said(detail)}" if isinstance(detail, str) else ""
@@ -47,7 +47,7 @@ def _nothing(body: Any) -> None:
 def _names(body: Any) -> list[str]:
     names = get_field(body, "table_names", list, "list_tables")
     if not all(isinstance(name, str) for name in names):
-        raise ServiceError("The service answered list_tables in a form that is not documented: names are no texts.")
+        raise ServiceError("The service answered list_tables in a form that is not documented: names are not strings.")
     return list(names)
 
 
@@ -83,5 +83,5 @@ def started(num_parts: int) -> Form[StartedUpload]:
 
 
 def table_data(sample_rows: int) -> Form[Mapping[str, Any]]:
-    """Return the form of a table's columns, of which tens of thousands fit, and of rows of 64 KiB each."""
+    """Return the form of a table's columns (tens of thousands fit) and of rows of 64 KiB each."""
     return Form(_one_table, 4 * _MIB + sample_rows * _SHORT)

@@ -24,6 +24,7 @@ from .resolver import LineAddressError, SafeResolver
 
 __all__ = [
     "CONTROL_TIMEOUT",
+    "MOST_ERROR",
     "NETWORK_ERRORS",
     "STALL_SECONDS",
     "HttpClient",
@@ -40,6 +41,9 @@ __all__ = [
 #: slow line must be able to finish.
 STALL_SECONDS = 60.0
 CONTROL_TIMEOUT = aiohttp.ClientTimeout(total=120.0, sock_connect=30.0)
+
+#: How much of an error is read, in bytes.
+MOST_ERROR = 64 * 1024
 
 #: UnicodeError is what a host name that cannot be one comes to.
 NETWORK_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError)
@@ -85,8 +89,8 @@ async def open_session(
         network: How to reach others; default: directly, or through the environment's proxy.
         names_of_ours: Whether the user chose the host names, so that they may lead anywhere. Those of part URLs are the
             server's choice, and must not lead to a link-local address.
-        traced: Whether tools that instrument aiohttp see its requests. Their spans record whole URLs, and whoever
-            holds a presigned one may write.
+        traced: Whether tools that instrument aiohttp see its requests. Their spans record whole URLs, and a
+            presigned one lets anybody write.
 
     Raises:
         ConfigurationError: If the environment names a proxy that cannot be used.

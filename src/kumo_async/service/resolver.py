@@ -46,7 +46,7 @@ class DefaultResolver(AbstractResolver):
 def _result(host: str, family: int, proto: int, address: tuple[Any, ...]) -> ResolveResult:
     ip, port = address[0], address[1]
     if family == socket.AF_INET6 and address[3]:
-        # A link-local address is none without its interface.
+        # A link-local address needs its interface.
         ip, port = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     return ResolveResult(hostname=host, host=ip, port=int(port), family=family, proto=proto, flags=numeric)

@@ -20,7 +20,7 @@ from .addresses import is_link_local, is_loopback, is_odd_number
 from .answers import AnswerError, Break, Seen
 from .clocks import url_life
 from .foreign import said
-from .http import NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
+from .http import MOST_ERROR, NETWORK_ERRORS, STALL_SECONDS, HttpClient, read_text, retry_after, seen_of, server_time
 from .integrity import PartDigest, md5_of
 from .messages import PartUrl
 from .s3errors import not_promised, s3_error
@@ -33,8 +33,6 @@ ReadPart = Callable[[], AsyncGenerator[bytes | memoryview, None]]
 
 #: Told how many bytes went out; a negative number where they have to go out again.
 OnSent = Callable[[int], None]
-
-_MOST_ERROR = 64 * 1024
 
 #: Printable ASCII without blanks: https://www.rfc-editor.org/rfc/rfc3986#section-2
 _VISIBLE = re.compile(r"[!-~]+")
@@ -101,7 +99,7 @@ class PartStorage:
                 ) as response,
             ):
                 if 200 <= response.status < 300 and response.headers.get("ETag", "").strip('" '):
-                    await read_text(response, _MOST_ERROR)
+                    await read_text(response, MOST_ERROR)
                     self._etags_tell = md5_of(response.headers) is not None
                     return await body.stored(response)
                 failure = await _refusal(response, url)
@@ -265,7 +263,7 @@ def _safe(url: PartUrl) -> bool:
 
 
 async def _refusal(response: aiohttp.ClientResponse, url: PartUrl) -> AnswerError:
-    text = url.hidden_in(await read_text(response, _MOST_ERROR))
+    text = url.hidden_in(await read_text(response, MOST_ERROR))
     seen = s3_error(response.status, text)
     if response.status < 300 and seen.code:
         seen = not_promised(text, "")

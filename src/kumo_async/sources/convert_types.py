@@ -32,7 +32,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 
 
 class _Waiting(NamedTuple):
-    """A block that is looked into, of which columns, and what it will say of these."""
+    """A block that is being looked into, the columns that are asked about, and what it will say of them."""
 
     block: Block
     ranges: Sequence[FileRange]

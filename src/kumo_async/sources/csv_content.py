@@ -244,7 +244,8 @@ class SpooledContent:
 
     def _produce(self) -> bytes:
         try:
-            block = next(self._blocks, b"")
+            # A block may be empty, as where all of it was a comment: only the last one is followed by none.
+            block = next(filter(None, self._blocks), b"")
         except (CompressionError, EncodingError, TidyError) as error:
             raise SourceError(f"{self._file.path} cannot be uploaded: {error}.", path=self._file.path) from error
         if block:

@@ -55,7 +55,7 @@ class Scan:
         """Return warnings with what was found so far: a quote that opens no field since spaces stand before it.
 
         Args:
-            given: Warnings about the beginning of the text, where somebody may have found it as well.
+            given: Warnings about the beginning of the text, which may name it already.
         """
         record, option = self._scanner.spaced, "skip_initial_space=True"
         if record is None or any(option in warning for warning in given):

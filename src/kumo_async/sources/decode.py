@@ -68,7 +68,7 @@ class ParquetPages:
             # Without a buffer pyarrow would read whole columns of a row group at once, however large it is.
             buffer_size=max(_LEAST_BUFFER, min(_MOST_BUFFER, each)),
             pre_buffer=False,
-            # As nanoseconds, the year 9999 would wrap around without a word.
+            # As nanoseconds, the year 9999 would silently wrap around.
             coerce_int96_timestamp_unit="us",
             page_checksum_verification=checksums,
         )
@@ -140,7 +140,7 @@ class ParquetPages:
         except arrow_errors() as error:
             where = self._blame(group, full)
             raise SourceError(
-                f"{self.file.path} is damaged: {where} cannot be decoded ({_first_line(error)}). Write the file anew.",
+                f"{self.file.path} is damaged: {where} cannot be decoded ({_first_line(error)}). Write the file again.",
                 path=self.file.path,
             ) from error
 

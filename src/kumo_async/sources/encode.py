@@ -1,4 +1,4 @@
-"""Partitions of content that must be written anew: cast and encoded by pyarrow, several pieces at a time.
+"""Partitions of content that must be encoded again: cast and encoded by pyarrow, several pieces at a time.
 
     a source ── one reader, in order ──> units ── encoders, side by side ──> pieces in spool files ──> partitions
 
@@ -65,7 +65,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A small Parquet file: its footer, and where all that lies before it is, save for the magic number."""
+    """A small Parquet file: its footer, and where all that lies before it is, except for the magic number."""
 
     footer: Footer
     pages: FileRange
@@ -75,9 +75,9 @@ class _Piece:
 async def encoded_partitions(
     encoding: Encoding, units: Units, size: int | None, workers: Workers
 ) -> AsyncGenerator[Partition, None]:
-    """Encode units and hand out partitions, in order, while the pieces behind them are being encoded.
+    """Encode units and hand out partitions, in order, while the pieces after them are being encoded.
 
-    A partition is never larger than `size`, save where a single row is, or a row group of up to 64 KiB. All but the
+    A partition is never larger than `size`, except where a single row is, or a row group of up to 64 KiB. All but the
     last one are filled until the next piece does not fit; a piece is encoded from at most a quarter of `size`, or
     `UNIT_BYTES` where that is less.
 

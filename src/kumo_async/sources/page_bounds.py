@@ -18,7 +18,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -34,41 +34,29 @@ from ..formats.parquet_metas import ColumnMeta
 from ..formats.parquet_pages import (
     DELTA_BYTE_ARRAY,
     DICTIONARY_ENCODINGS,
-    MAX_HEADER_BYTES,
     PageHeader,
     count_zeros,
     delta_sum,
     longest_text,
-    read_page_header,
 )
-from ..formats.parquet_schema import MAX_ELEMENTS
+from ..formats.parquet_schema import BYTE_ARRAY, MAX_ELEMENTS
 from ..formats.thrift import ThriftError
 from .file_handle import FileHandle
 from .files import SourceFile
+from .page_headers import Chunk, PageWindow, levels_end
 from .page_profiles import (
     BATCH_BYTES,
-    BYTE_ARRAY,
-    PER_ITEM,
     SEEN_STRETCH,
-    Leaf,
     PageWalk,
     Profile,
     Stretches,
     leaves_of,
+    lengths_of,
+    most_page_bytes,
     rows_within,
 )
 
-__all__ = ["PageBounds", "most_page_bytes", "most_row_bytes"]
-
-#: What the pages of a row group that are in memory at a time may have, in bytes: so much in any file, and so many times
-#: the file's bytes in a large one. fastparquet, for one, writes a single page for all values of a row group.
-_PAGES_FLOOR = 256 * 1024 * 1024
-_PAGES_PER_BYTE = 8
-
-#: What the pages of many columns may have together nevertheless: so much for each, about twice what writers make of
-#: a page, and so much for all. A sparse table of hundreds of columns has a page of usual size for each of them.
-_PAGES_PER_COLUMN = 2 * 1024 * 1024
-_PAGES_OF_COLUMNS = 1024 * 1024 * 1024
+__all__ = ["PageBounds"]
 
 #: What a row may have decoded in any file, in bytes; in a larger one it may have as many as the file.
 _ROW_FLOOR = 64 * 1024 * 1024
@@ -84,81 +72,17 @@ _MOST_LOOKED_AT = 16 * 1024 * 1024
 _PER_ENTRY = 64
 _MOST_SEEN = 100_000
 
-_HEAD = 16 * 1024
 _BUFFER = 256 * 1024
 _CONVERTED_TYPE, _SCALE, _PRECISION, _LOGICAL_TYPE = 6, 7, 8, 10
 _NO_LABELS: dict[int, bytes | None] = dict.fromkeys([_CONVERTED_TYPE, _SCALE, _PRECISION, _LOGICAL_TYPE])
 
+_LARGER_PAGES = "Write the file again with larger pages, for example with pyarrow.parquet.write_table(table, path)."
 _REMEDY = (
     "Write the file again with smaller pages or row groups, for example with pyarrow.parquet.write_table(table, path, "
     "row_group_size=100_000)."
 )
 
-_LARGER_PAGES = "Write the file again with larger pages, for example with pyarrow.parquet.write_table(table, path)."
-
 _ARROW_CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4_raw"}
-
-
-def most_page_bytes(file_size: int) -> int:
-    """Return what the pages of one row group may take that have to be in memory at a time, of however few columns."""
-    return max(_PAGES_FLOOR, _PAGES_PER_BYTE * file_size)
-
-
-def most_row_bytes(file_size: int) -> int:
-    """Return what a single row may take."""
-    return max(_ROW_FLOOR, file_size)
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """A column of a row group: where its pages are, how many rows and values they have, and where it is described."""
-
-    leaf: Leaf
-    start: int
-    end: int
-    rows: int
-    values: int
-    described_at: int
-
-    @property
-    def items_size(self) -> int:
-        """What all values of its lists take, without the bytes of texts."""
-        return self.values * (self.leaf.width + PER_ITEM) if self.leaf.lists else 0
-
-
-class _Window:
-    """Page headers, read with what lies around them: small pages share a read."""
-
-    def __init__(self, file: SourceFile, end: int) -> None:
-        self._file = file
-        self._end = end
-        self._start = 0
-        self._data = b""
-
-    def header(self, at: int) -> tuple[PageHeader, int]:
-        """Read the header at a position of the file, and give the position after it.
-
-        Raises:
-            ThriftError: It is broken.
-        """
-        if not self._start <= at < self._start + len(self._data):
-            self._load(at, _HEAD)
-        while True:
-            try:
-                page, end = read_page_header(self._data, at - self._start)
-            except ThriftError:
-                there = self._start + len(self._data) - at
-                if there >= min(MAX_HEADER_BYTES, self._end - at):
-                    raise
-                self._load(at, max(_HEAD, 8 * there))
-            else:
-                return page, self._start + end
-
-    def _load(self, at: int, size: int) -> None:
-        size = min(size, self._end - at)
-        self._start, self._data = at, self._file.read_blocking(at, size)
-        if len(self._data) < size:
-            raise self._file.changed("is shorter than it was")
 
 
 class PageBounds:
@@ -205,7 +129,7 @@ class PageBounds:
             ThriftError: If a page's header is broken.
         """
         most = most_page_bytes(self._file.size)
-        taken: list[tuple[_Chunk, Profile]] = []
+        taken: list[tuple[Chunk, Profile]] = []
         held = 0
         for _, leaves in groupby(self._walked(group, columns), key=lambda walked: walked[0].leaf.name):
             column = list(leaves)
@@ -218,12 +142,12 @@ class PageBounds:
         if taken:
             yield _names_of(taken), self._rows(taken, group)
 
-    def _walked(self, group: int, columns: Sequence[str] | None) -> list[tuple[_Chunk, Profile]]:
+    def _walked(self, group: int, columns: Sequence[str] | None) -> list[tuple[Chunk, Profile]]:
         chunks = self._chunks(group, columns)
         count_rows = sum(chunk.items_size for chunk in chunks) > _UNSEEN_LISTS
         return [(chunk, self._profile(chunk, group, count_rows)) for chunk in chunks]
 
-    def _rows(self, walked: Sequence[tuple[_Chunk, Profile]], group: int) -> int:
+    def _rows(self, walked: Sequence[tuple[Chunk, Profile]], group: int) -> int:
         """Say how many rows of some columns are decoded at a time."""
         profiles = [profile for _, profile in walked]
         self._refuse_large(profiles, group)
@@ -246,7 +170,7 @@ class PageBounds:
         Raises:
             SourceError: If it does.
         """
-        most = most_row_bytes(self._file.size)
+        most = max(_ROW_FLOOR, self._file.size)
         if batch.num_rows == 1 and batch.nbytes > most:
             sizes = [column.nbytes for column in batch.columns]
             name = batch.schema.names[sizes.index(max(sizes))]
@@ -257,7 +181,7 @@ class PageBounds:
                 path=self._file.path,
             )
 
-    def _chunks(self, group: int, columns: Sequence[str] | None) -> list[_Chunk]:
+    def _chunks(self, group: int, columns: Sequence[str] | None) -> list[Chunk]:
         data, described = self._footer.data, self._footer.row_groups[group]
         asked = None if columns is None else set(columns)
         raw = read_row_group(data, described.described_at)
@@ -266,10 +190,10 @@ class PageBounds:
             if asked is None or leaf.name in asked:
                 start, end, _ = column_range(data, meta)
                 values = thrift.integer(data, meta, ids.NUM_VALUES)
-                chunks.append(_Chunk(leaf, start, end, described.num_rows, values, column[ids.META_DATA][2]))
+                chunks.append(Chunk(leaf, start, end, described.num_rows, values, column[ids.META_DATA][2]))
         return chunks
 
-    def _profile(self, chunk: _Chunk, group: int, count_rows: bool) -> Profile:
+    def _profile(self, chunk: Chunk, group: int, count_rows: bool) -> Profile:
         """Walk over the pages of a column."""
         walk = PageWalk(chunk.leaf)
         for page, at in self._pages(chunk, group):
@@ -282,11 +206,11 @@ class PageBounds:
             walk.plain.add(chunk.rows, 0)
         return walk.profile()
 
-    def _pages(self, chunk: _Chunk, group: int) -> Iterator[tuple[PageHeader, int]]:
+    def _pages(self, chunk: Chunk, group: int) -> Iterator[tuple[PageHeader, int]]:
         """Give the pages of a column that are read, and where each begins after its header."""
         most = most_page_bytes(self._file.size)
         at, left = chunk.start, chunk.values
-        window = _Window(self._file, chunk.end)
+        window = PageWindow(self._file, chunk.end)
         for _ in range(_MOST_PAGES):
             if left <= 0 or at >= chunk.end:
                 return
@@ -303,8 +227,8 @@ class PageBounds:
             path=self._file.path,
         )
 
-    def _texts_size(self, chunk: _Chunk, page: PageHeader, at: int) -> int:
-        """Return how many bytes the texts of a page have together, at the most."""
+    def _texts_size(self, chunk: Chunk, page: PageHeader, at: int) -> int:
+        """Return how many bytes the texts of a page have at most together."""
         if page.encoding in DICTIONARY_ENCODINGS:
             return 0
         if page.encoding != DELTA_BYTE_ARRAY:
@@ -313,9 +237,9 @@ class PageBounds:
         if body is None or page.odd_levels:
             return page.values * page.decoded
         # What each text shares with the one before comes on top of what is in the page.
-        return page.decoded + delta_sum(body[_levels_end(chunk.leaf, page, body) :], page.values)
+        return page.decoded + delta_sum(body[levels_end(chunk.leaf, page, body) :], page.values)
 
-    def _rows_of(self, chunk: _Chunk, page: PageHeader, at: int) -> int:
+    def _rows_of(self, chunk: Chunk, page: PageHeader, at: int) -> int:
         """Count the rows that begin in a page of lists; 0 where its levels cannot be read here."""
         if page.plain_levels:
             levels = self._read(at, min(page.plain_levels[0], page.stored))
@@ -326,7 +250,7 @@ class PageBounds:
             levels = body[4 : 4 + int.from_bytes(body[:4], "little")]
         return count_zeros(levels, chunk.leaf.lists.bit_length(), page.values)
 
-    def _body(self, chunk: _Chunk, page: PageHeader, at: int) -> bytes | None:
+    def _body(self, chunk: Chunk, page: PageHeader, at: int) -> bytes | None:
         """Read a page and decompress it; None where pyarrow has no such codec for that."""
         stored = self._read(at, page.stored)
         data = self._footer.data
@@ -352,7 +276,7 @@ class PageBounds:
 
     def _refuse_large(self, profiles: Sequence[Profile], group: int) -> None:
         total = sum(profile.most for profile in profiles)
-        most = max(most_page_bytes(self._file.size), min(_PAGES_PER_COLUMN * len(profiles), _PAGES_OF_COLUMNS))
+        most = most_page_bytes(self._file.size, len(profiles))
         if total > most:
             largest = max(profiles, key=lambda profile: profile.most)
             where = f"{largest.most:,} of them in column {largest.leaf.name!r}"
@@ -365,7 +289,7 @@ class PageBounds:
             path=self._file.path,
         )
 
-    def _with_longest(self, chunk: _Chunk, profile: Profile) -> Profile:
+    def _with_longest(self, chunk: Chunk, profile: Profile) -> Profile:
         """Look at a dictionary, of whose longest value only the size of all of them is known."""
         body = self._body(chunk, *profile.dictionary) if profile.longest and profile.dictionary else None
         return profile if body is None else replace(profile, longest=min(profile.longest, longest_text(body)))
@@ -379,7 +303,7 @@ class PageBounds:
             return profile
         seen = Stretches(SEEN_STRETCH)
         for batch in self._by_index(group, profile.leaf.name, rows):
-            seen.add_each(_lengths_of(batch.column(0)))
+            seen.add_each(lengths_of(batch.column(0)))
             if len(seen) > _MOST_SEEN:
                 return profile
             if seen.rows >= profile.indexed:
@@ -414,22 +338,5 @@ class PageBounds:
         return pq.read_metadata(io.BytesIO(MAGIC + with_tail(unlabelled)))
 
 
-def _names_of(walked: Sequence[tuple[_Chunk, Profile]]) -> list[str]:
+def _names_of(walked: Sequence[tuple[Chunk, Profile]]) -> list[str]:
     return list(dict.fromkeys(chunk.leaf.name for chunk, _ in walked))
-
-
-def _lengths_of(texts: Any) -> Any:
-    """Give the lengths of texts that are indices into a dictionary, as an array of numpy."""
-    import pyarrow.compute as pc
-
-    return pc.binary_length(texts.dictionary).take(texts.indices).cast("int64").fill_null(0).to_numpy()
-
-
-def _levels_end(leaf: Leaf, page: PageHeader, body: bytes) -> int:
-    """Return where the values of a page begin."""
-    if page.plain_levels:
-        return sum(page.plain_levels)
-    end = 0
-    for _ in range((leaf.lists > 0) + leaf.optional):
-        end += 4 + int.from_bytes(body[end : end + 4], "little")
-    return end

@@ -7,21 +7,40 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ..formats.parquet import SchemaElement
 from ..formats.parquet_pages import DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, DICTIONARY_ENCODINGS, PageHeader
+from ..formats.parquet_schema import BYTE_ARRAY, FIXED_BYTES, REPEATED, REQUIRED, SchemaElement
 
-__all__ = ["BATCH_BYTES", "PER_ITEM", "Leaf", "PageWalk", "Profile", "Stretches", "leaves_of", "rows_within"]
+__all__ = [
+    "BATCH_BYTES",
+    "PER_ITEM",
+    "Leaf",
+    "PageWalk",
+    "Profile",
+    "Stretches",
+    "leaves_of",
+    "lengths_of",
+    "most_page_bytes",
+    "rows_within",
+]
 
 #: What a batch of rows may have decoded, in bytes; at least one row.
 BATCH_BYTES = 8 * 1024 * 1024
 _MOST_ROWS = 32 * 1024
 
+#: What the pages of a row group that are in memory at a time may have, in bytes: so much in any file, and so many times
+#: the file's bytes in a large one. fastparquet, for one, writes a single page for all values of a row group.
+_PAGES_FLOOR = 256 * 1024 * 1024
+_PAGES_PER_BYTE = 8
+
+#: What the pages of many columns may have together nevertheless: so much for each, about twice what writers make of
+#: a page, and so much for all. A sparse table of hundreds of columns has a page of usual size for each of them.
+_PAGES_PER_COLUMN = 2 * 1024 * 1024
+_PAGES_OF_COLUMNS = 1024 * 1024 * 1024
+
 #: Rows are gathered to stretches of so many bytes, where they are known by the page and where each is known.
 _STRETCH = 64 * 1024
 SEEN_STRETCH = 1024 * 1024
 
-BYTE_ARRAY, _FIXED = 6, 7
-_REQUIRED, _REPEATED = 0, 2
 _WIDTHS = {0: 1, 1: 4, 2: 8, 3: 20, 4: 4, 5: 8}
 
 #: What Arrow needs for a value in addition to its bytes: levels, an offset, whether it is null.
@@ -57,10 +76,10 @@ def leaves_of(
 ) -> Iterator[Leaf]:
     """Give what is stored of a column, which pyarrow knows by this name: itself, or all leaves within it."""
     path = f"{path}.{element.name}" if path else name
-    lists += element.repetition == _REPEATED
-    optional |= element.repetition != _REQUIRED
+    lists += element.repetition == REPEATED
+    optional |= element.repetition != REQUIRED
     if (kind := element.physical_type) is not None:
-        width = 16 + max(0, element.type_length or 0) if kind == _FIXED else _WIDTHS.get(kind, 0)
+        width = 16 + max(0, element.type_length or 0) if kind == FIXED_BYTES else _WIDTHS.get(kind, 0)
         yield Leaf(name, path, kind, width, lists, optional)
     for child in element.children:
         yield from leaves_of(name, child, path, lists, optional)
@@ -146,7 +165,7 @@ class Profile:
 
     @property
     def most(self) -> int:
-        """What is in memory at a time however few rows are decoded, at the most."""
+        """The most that is in memory at a time, however few rows are decoded."""
         return self.held + self.longest + self.plain.largest + self.seen.largest
 
     def within(self, rows: int) -> float:
@@ -199,3 +218,15 @@ def rows_within(profiles: Sequence[Profile], total: int) -> int:
     while rows > 1 and sum(profile.within(rows) for profile in profiles) > BATCH_BYTES:
         rows //= 2
     return rows
+
+
+def lengths_of(texts: Any) -> Any:
+    """Give the lengths of texts that are indices into a dictionary, as an array of numpy."""
+    import pyarrow.compute as pc
+
+    return pc.binary_length(texts.dictionary).take(texts.indices).cast("int64").fill_null(0).to_numpy()
+
+
+def most_page_bytes(file_size: int, columns: int = 1) -> int:
+    """Return what the pages of a row group may take that have to be in memory at a time, those of so many columns."""
+    return max(_PAGES_FLOOR, _PAGES_PER_BYTE * file_size, min(_PAGES_PER_COLUMN * columns, _PAGES_OF_COLUMNS))

@@ -1,4 +1,4 @@
-"""Parquet files: cut between row groups, with a new footer behind each partition; decoded only where they must be."""
+"""Parquet files: cut between row groups, with a new footer after each partition; decoded only where they must be."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class ParquetSource:
         return cls(file, footer, accepted, options)
 
     async def partitions(self, size: int | None) -> AsyncGenerator[Partition, None]:
-        """Plan partitions from the footer alone, save where content has to change; see `Source` and `encode`."""
+        """Plan partitions from the footer alone, except where content has to change; see `Source` and `encode`."""
         stretches = await in_thread(self._plan, size)
         if int96_columns(self._footer) and all(stretch.encoded for stretch in stretches):
             self.warnings += (_INT96_ROUNDED,)

@@ -60,25 +60,25 @@ async def apart(session: Session, table: str, work: Callable[[Session], Awaitabl
                 await stack.aclose()
 
     call = start(there)
-    call.future.add_done_callback(partial(_log_if_nobody_waits, asyncio.get_running_loop(), table))
+    call.future.add_done_callback(partial(_log_if_unheard, asyncio.get_running_loop(), table))
     return await outlast(call.future, call.cancel)
 
 
-def _log_if_nobody_waits(loop: asyncio.AbstractEventLoop, table: str, future: Future[T]) -> None:
+def _log_if_unheard(loop: asyncio.AbstractEventLoop, table: str, future: Future[T]) -> None:
     if loop.is_closed():
         outcome = future.exception() or "it was done."
-        logger.warning("Table %r was being changed when the event loop was closed that waited: %s", table, outcome)
+        logger.warning("Table %r was being changed when the event loop that waited was closed: %s", table, outcome)
 
 
 def in_time(session: Session, seconds: float) -> Session:
-    """Return the same session, whose calls are given up when none gets any further for so many seconds."""
+    """Return the same session, whose calls are given up when none makes progress for so many seconds."""
     return session.within(Patience(seconds))
 
 
 async def in_a_burst(session: Session, table: str, seconds: float, work: Callable[[Session], Awaitable[T]]) -> T:
     """Do what changes a table to its end, with a session whose calls are given up when none gets any further.
 
-    It belongs into what is done `apart`, where nothing but a shield is needed for that.
+    Use it in work that is done `apart`: on that loop a shield of anyio is enough.
 
     Args:
         session: The session.

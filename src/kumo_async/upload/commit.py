@@ -63,12 +63,12 @@ class _Failure:
 async def commit(transfer: Transfer, journals: Journals, journal: Journal, partitions: int) -> None:
     """Replace the table by the stored partitions.
 
-    It is noted in the journal, the old table is deleted and every object completed. What cannot be completed is taken
+    It is noted in the journal, the old table is deleted and every object completed. What cannot be completed is rolled
     back as a whole: half a table that is read as a whole one is worse than none. Once begun, a commit is not cancelled:
     it takes a moment, and a request that the service has already got cannot be called back. What bounds it is the time
-    without progress, `UploadOptions.commit_timeout`, and half a minute of it once it is cancelled; so it is with taking
-    back. Before that, while it waits for its turn or asks for the old table, a cancellation takes effect at once. On
-    one machine, tables are committed one after the other, so that the last one wins whole.
+    without progress, `UploadOptions.commit_timeout`, and half a minute of it once it is cancelled; the same bounds hold
+    for rolling back. Before that, while it waits for its turn or asks for the old table, a cancellation takes effect
+    at once. On one machine, tables are committed one after the other, so that the last one wins whole.
 
     Raises:
         UploadError: If it could not be finished; says what is visible now.
@@ -105,6 +105,7 @@ def _without_system(table: str, journal: Journal, error: OSError) -> UploadError
 
 async def _commit(transfer: Transfer, journal: Journal, partitions: int, *, old: bool) -> None:
     control, connector = transfer.session.control, transfer.connector
+    transfer.tally.committing = True
     await journal.begin(partitions, clear=not old)
     doubtful = False
     if old:

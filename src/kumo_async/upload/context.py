@@ -23,11 +23,13 @@ class Tally:
     Attributes:
         parts: The parts that were stored.
         orders: Numbers the objects in the order in which they are begun.
+        committing: Whether what was sent last is being committed, or was: then the commit says what is visible.
         warnings: What the user should know of the commit.
     """
 
     parts: int = 0
     orders: Iterator[int] = field(default_factory=count)
+    committing: bool = False
     warnings: list[str] = field(default_factory=list)
 
 

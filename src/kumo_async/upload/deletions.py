@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from ..errors import ServiceError
+from ..service.answers import AnswerError, Break
 from ..service.control import MAY_MEAN_NOT_THERE, ControlPlane
 
 __all__ = ["Deletions", "is_lost"]
@@ -61,14 +62,11 @@ class Deletions:
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                known = await self.control.delete_object(self.connector, name)
+                return await self._delete_once(name)
             except ServiceError as error:
                 if not is_lost(error):
                     raise
                 failure = error
-            else:
-                self.begun |= known
-                return known
             self.begun = True
             # One that was given up has used all the time there is.
             given_up = failure.attempts is None
@@ -80,6 +78,28 @@ class Deletions:
             if attempt < _ATTEMPTS:
                 logger.info("Deleting %s is tried again: %s", name, failure)
         raise failure
+
+    async def _delete_once(self, name: str) -> bool:
+        """Delete an object or a table, and again after an answer that is none of the service's.
+
+        Such an answer tells nothing of its attempt, which may still take effect after the last one. Only where the
+        service then says that there is no such thing has it done so before.
+        """
+        unclear = False
+
+        def on_retry(_: int, error: AnswerError) -> None:
+            nonlocal unclear
+            unclear |= error.seen.broken is Break.UNEXPECTED and not error.throttled
+
+        try:
+            known = await self.control.delete_object(self.connector, name, on_retry)
+        except ServiceError:
+            self.begun |= unclear
+            self.open |= unclear
+            raise
+        self.begun |= known or unclear
+        self.open |= known and unclear
+        return known
 
     async def delete_if_there(self, name: str) -> bool:
         """Delete an object; return False where the service refuses to, and does not know of it either.

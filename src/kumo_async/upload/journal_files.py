@@ -158,7 +158,7 @@ def _is_same_source(head: Head) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Say whether a running upload has a journal. It need not be writable, so that this is found out of any."""
+    """Say whether a running upload has a journal. It need not be writable."""
     with opening:
         try:
             descriptor = os.open(path, READING)

@@ -52,7 +52,7 @@ async def fingerprint(partition: Partition, source: SourceFile) -> str:
     """Return a digest of what a partition consists of.
 
     Ranges of the source count by their place, since the head of the journal says that the source is the same. All else,
-    such as what was encoded anew, counts by its bytes: no promise is needed that it comes out the same again.
+    such as what was encoded again, counts by its bytes, so encoding need not give the same bytes each time.
     """
     digest = sha256()
     start = 0

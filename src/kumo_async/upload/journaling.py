@@ -46,7 +46,7 @@ logger = logging.getLogger("kumo_async")
 _LOCK_POLL = 0.1
 
 
-#: The directories of which it was said that locks cannot be used there.
+#: The directories for which the log already says that locks cannot be used there.
 _warned: set[Path] = set()
 
 

@@ -47,8 +47,8 @@ class LockedFile:
         """Open and lock a file; None if it is in use, or not there.
 
         Raises:
-            OSError: If it cannot be opened or locked, or somebody else could have written it. None is left that was
-                made for that.
+            OSError: If it cannot be opened or locked, or another user could have written it. A file
+                that was made for this is removed.
         """
         while True:
             with opening:

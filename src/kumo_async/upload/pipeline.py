@@ -100,17 +100,19 @@ async def look(request: UploadRequest) -> UploadPlan:
 async def _rounds(transfer: Transfer, request: UploadRequest, begin: float) -> UploadReport:
     """Upload the table; once more where the service turns out, in the commit, to have forgotten what was stored."""
     for number in range(1, MOST_ROUNDS + 1):
+        transfer.tally.committing = False
         try:
             return await _round(transfer, request, begin, again=number > 1)
         except ForgottenError as forgotten:
             last = forgotten
             transfer.notify(RetryScheduled(table=request.table, call="commit", attempt=number, reason=str(last)))
         except KumoError as error:
-            if number == 1:
+            if number == 1 or transfer.tally.committing:
                 raise
             raise _unfinished(request.table, f"sending them again failed: {error}") from error
         except anyio.get_cancelled_exc_class() as cancelled:
-            if isinstance(cancelled.__cause__, ForgottenError) or (number > 1 and cancelled.__cause__ is None):
+            sending = number > 1 and not transfer.tally.committing and cancelled.__cause__ is None
+            if sending or isinstance(cancelled.__cause__, ForgottenError):
                 cancelled.__cause__ = _unfinished(request.table, "sending them again was cancelled.")
                 logger.warning("%s", cancelled.__cause__)
             raise

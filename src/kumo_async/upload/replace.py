@@ -20,10 +20,10 @@ from ..service.control import MAY_MEAN_NOT_THERE, ControlPlane
 from ..service.messages import file_type_of
 from ..service.session import Session
 from .burst import in_a_burst
-from .deletions import Deletions, is_lost
+from .deletions import Deletions
 from .plan import partition_name
 
-__all__ = ["HalfRemovedError", "is_lost", "remove_known_table", "remove_table"]
+__all__ = ["HalfRemovedError", "remove_known_table", "remove_table"]
 
 logger = logging.getLogger("kumo_async")
 
@@ -110,6 +110,17 @@ class _Removal:
     async def _is_gone(self) -> bool:
         return not await self.deletions.control.shows_table(self.deletions.connector, self.table)
 
+    async def has_partitions(self) -> bool:
+        """Return whether the service shows any partition of the table. The first ones may have been deleted before."""
+        if await _listed_partitions(self.deletions.control, self.deletions.connector, self.table):
+            return True
+        for number, names in self._names():
+            if number > _FAR:
+                break
+            if await self._there(names):
+                return True
+        return False
+
     async def _seen_partitions_go(self, far: int) -> bool:
         """Delete the partitions that the service lists, or else knows by name; return whether the table is gone then.
 
@@ -132,14 +143,14 @@ class _Removal:
         return False
 
     async def _unseen_partitions_go(self) -> bool:
-        """Delete partitions of which the service shows nothing; return whether the table is gone then.
+        """Delete partitions that the service does not show; return whether the table is gone then.
 
-        It is gone on with while the service says that it knew some. One that knows every name has to end somewhere.
+        It goes on while the service says that it knew some, up to a limit, since a service may claim to know any name.
         """
         deletions = self.deletions
-        nobodys = partition_name(self.table, self.file_type, _LAST_PARTITION + 1)
+        unused = partition_name(self.table, self.file_type, _LAST_PARTITION + 1)
         for number, names in self._names():
-            if number > _FAR and await deletions.delete(nobodys):
+            if number > _FAR and await deletions.delete(unused):
                 return False
             await self._delete(names)
             if await self._is_gone():
@@ -194,11 +205,11 @@ async def _listed_partitions(control: ControlPlane, connector: str, table: str) 
 
 
 async def _half_removed(removal: _Removal, error: ServiceError) -> HalfRemovedError:
-    """Return the error for a table of which something may be gone, and say what is there as far as it can be known."""
+    """Return the error for a table that may be gone in part; it says what is there, as far as that can be known."""
     deletions, table = removal.deletions, removal.table
     if not deletions.kept and await _is_unknown(deletions, table):
         said = (
-            f"Table {table!r} was deleted, but whether all of its partitions are gone could not be found out: {error} "
+            f"Table {table!r} was deleted, but it is not known whether all of its partitions are gone: {error} "
             f"No table of that name is there now; upload it again."
         )
     else:
@@ -219,7 +230,7 @@ async def _is_unknown(deletions: Deletions, table: str) -> bool:
 def _kept(deletions: Deletions) -> str:
     if not deletions.kept:
         return ""
-    return f"These may still be there: {', '.join(deletions.kept)}, and any behind {deletions.tried}. "
+    return f"These may still be there: {', '.join(deletions.kept)}, and any after {deletions.tried}. "
 
 
 def _refused(table: str, state: str, failure: ServiceError) -> ServiceError:
@@ -248,15 +259,9 @@ async def _delete_name(removal: _Removal) -> bool:
     state = await _state(control, connector, table)
     deletions.begun |= state is None
     may_go_on = failure.status in MAY_MEAN_NOT_THERE and state == _THERE
-    if state is not None and not (may_go_on and await _has_partitions(control, connector, table, removal.file_type)):
+    if state is not None and not (may_go_on and await removal.has_partitions()):
         raise _refused(table, f"{state}{_OPEN if deletions.open else ''}", failure) from failure
     return False
-
-
-async def _has_partitions(control: ControlPlane, connector: str, table: str, file_type: str) -> bool:
-    if await control.has_table(connector, partition_name(table, file_type, 1)):
-        return True
-    return bool(await _listed_partitions(control, connector, table))
 
 
 async def _state(control: ControlPlane, connector: str, table: str) -> str | None:
