@@ -13,6 +13,7 @@ from parquet_files import load
 from kumo_async import SourceError, UploadOptions
 from kumo_async.formats import csv_types
 from kumo_async.formats.csv_types import given_types
+from kumo_async.sources import page_profiles
 from kumo_async.sources.decode import ParquetPages
 from kumo_async.sources.files import SourceFile
 from kumo_async.sources.names import accept_names
@@ -108,6 +109,34 @@ async def test_the_damaged_column_of_many_is_found_by_halves(tmp_path: Path, mon
         with pytest.raises(SourceError, match=r"column 'c37' of row group 0 cannot be decoded \(it has text that is"):
             pages.check(0)
     assert opened.times <= 10
+
+
+def sparse(columns: int) -> pa.Table:
+    """Columns of zeros, of which each has a page of 1 MiB that compresses to almost nothing."""
+    zeros = pa.array([0.0] * 131_072)
+    return pa.table({f"c{number}": zeros for number in range(columns)})
+
+
+async def test_a_sparse_table_of_many_columns_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(sparse(280), path, compression="zstd", use_dictionary=False, max_rows_per_page=131_072)
+    assert path.stat().st_size < 1_000_000
+    async with await SourceFile.open(path) as file:
+        pages = ParquetPages(file, load(path.read_bytes()), [f"c{number}" for number in range(280)])
+        assert next(pages.batches(pages.open(), 0)).num_columns == 280
+
+
+async def test_columns_are_checked_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_profiles, "_PAGES_FLOOR", 4 * 1024**2)
+    path = tmp_path / "t.parquet"
+    table = sparse(10)
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, max_rows_per_page=131_072)
+    async with await SourceFile.open(path) as file:
+        pages = ParquetPages(file, load(path.read_bytes()), table.column_names)
+        names = [batch.schema.names for batch in pages.column_batches(pages.open(), 0, full=True)]
+        pages.check(0)
+    assert max(map(len, names)) < 4
+    assert list(dict.fromkeys(name for some in names for name in some)) == table.column_names
 
 
 class Opened:

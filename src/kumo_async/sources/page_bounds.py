@@ -52,15 +52,11 @@ from .page_profiles import (
     Stretches,
     leaves_of,
     lengths_of,
+    most_page_bytes,
     rows_within,
 )
 
 __all__ = ["PageBounds"]
-
-#: What the pages of a row group that are in memory at a time may have, in bytes: so much in any file, and so many times
-#: the file's bytes in a large one. fastparquet, for one, writes a single page for all values of a row group.
-_PAGES_FLOOR = 256 * 1024 * 1024
-_PAGES_PER_BYTE = 8
 
 #: What a row may have decoded in any file, in bytes; in a larger one it may have as many as the file.
 _ROW_FLOOR = 64 * 1024 * 1024
@@ -80,17 +76,13 @@ _BUFFER = 256 * 1024
 _CONVERTED_TYPE, _SCALE, _PRECISION, _LOGICAL_TYPE = 6, 7, 8, 10
 _NO_LABELS: dict[int, bytes | None] = dict.fromkeys([_CONVERTED_TYPE, _SCALE, _PRECISION, _LOGICAL_TYPE])
 
+_LARGER_PAGES = "Write the file again with larger pages, for example with pyarrow.parquet.write_table(table, path)."
 _REMEDY = (
     "Write the file again with smaller pages or row groups, for example with pyarrow.parquet.write_table(table, path, "
     "row_group_size=100_000)."
 )
 
 _ARROW_CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "LZ4_RAW": "lz4_raw"}
-
-
-def _most_page_bytes(file_size: int) -> int:
-    """Return what the pages of one row group may take that have to be in memory at a time."""
-    return max(_PAGES_FLOOR, _PAGES_PER_BYTE * file_size)
 
 
 class PageBounds:
@@ -136,7 +128,7 @@ class PageBounds:
             SourceError: If the pages of one of them would take more memory than is allowed.
             ThriftError: If a page's header is broken.
         """
-        most = _most_page_bytes(self._file.size)
+        most = most_page_bytes(self._file.size)
         taken: list[tuple[Chunk, Profile]] = []
         held = 0
         for _, leaves in groupby(self._walked(group, columns), key=lambda walked: walked[0].leaf.name):
@@ -216,7 +208,7 @@ class PageBounds:
 
     def _pages(self, chunk: Chunk, group: int) -> Iterator[tuple[PageHeader, int]]:
         """Give the pages of a column that are read, and where each begins after its header."""
-        most = _most_page_bytes(self._file.size)
+        most = most_page_bytes(self._file.size)
         at, left = chunk.start, chunk.values
         window = PageWindow(self._file, chunk.end)
         for _ in range(_MOST_PAGES):
@@ -225,13 +217,13 @@ class PageBounds:
             page, at = window.header(at)
             if page.stored + page.decoded > most:
                 size = page.stored + page.decoded
-                raise self._too_large(f"a page of column {chunk.leaf.name!r} takes {size:,} bytes", group)
+                raise self._too_large(f"a page of column {chunk.leaf.name!r} takes {size:,} bytes", group, most)
             yield page, at
             at += page.stored
             left -= page.values if page.is_data else 0
         raise SourceError(
             f"{self._file.path}: column {chunk.leaf.name!r} has more than {_MOST_PAGES:,} pages in row group {group}. "
-            f"{_REMEDY}",
+            f"{_LARGER_PAGES}",
             path=self._file.path,
         )
 
@@ -284,15 +276,16 @@ class PageBounds:
 
     def _refuse_large(self, profiles: Sequence[Profile], group: int) -> None:
         total = sum(profile.most for profile in profiles)
-        if total > _most_page_bytes(self._file.size):
+        most = most_page_bytes(self._file.size, len(profiles))
+        if total > most:
             largest = max(profiles, key=lambda profile: profile.most)
             where = f"{largest.most:,} of them in column {largest.leaf.name!r}"
-            raise self._too_large(f"its largest pages take {total:,} bytes together, {where}", group)
+            raise self._too_large(f"its largest pages take {total:,} bytes together, {where}", group, most)
 
-    def _too_large(self, why: str, group: int) -> SourceError:
+    def _too_large(self, why: str, group: int, most: int) -> SourceError:
         return SourceError(
             f"{self._file.path}: row group {group} cannot be decoded in bounded memory: {why}, and "
-            f"{_most_page_bytes(self._file.size):,} are allowed. {_REMEDY}",
+            f"{most:,} are allowed. {_REMEDY}",
             path=self._file.path,
         )
 

@@ -19,12 +19,23 @@ __all__ = [
     "Stretches",
     "leaves_of",
     "lengths_of",
+    "most_page_bytes",
     "rows_within",
 ]
 
 #: What a batch of rows may have decoded, in bytes; at least one row.
 BATCH_BYTES = 8 * 1024 * 1024
 _MOST_ROWS = 32 * 1024
+
+#: What the pages of a row group that are in memory at a time may have, in bytes: so much in any file, and so many times
+#: the file's bytes in a large one. fastparquet, for one, writes a single page for all values of a row group.
+_PAGES_FLOOR = 256 * 1024 * 1024
+_PAGES_PER_BYTE = 8
+
+#: What the pages of many columns may have together nevertheless: so much for each, about twice what writers make of
+#: a page, and so much for all. A sparse table of hundreds of columns has a page of usual size for each of them.
+_PAGES_PER_COLUMN = 2 * 1024 * 1024
+_PAGES_OF_COLUMNS = 1024 * 1024 * 1024
 
 #: Rows are gathered to stretches of so many bytes, where they are known by the page and where each is known.
 _STRETCH = 64 * 1024
@@ -214,3 +225,8 @@ def lengths_of(texts: Any) -> Any:
     import pyarrow.compute as pc
 
     return pc.binary_length(texts.dictionary).take(texts.indices).cast("int64").fill_null(0).to_numpy()
+
+
+def most_page_bytes(file_size: int, columns: int = 1) -> int:
+    """Return what the pages of a row group may take that have to be in memory at a time, those of so many columns."""
+    return max(_PAGES_FLOOR, _PAGES_PER_BYTE * file_size, min(_PAGES_PER_COLUMN * columns, _PAGES_OF_COLUMNS))
