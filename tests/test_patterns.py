@@ -29,7 +29,9 @@ METHODS = {"match", "fullmatch", "search", "sub", "subn", "split", "findall", "f
 #: Modules that make patterns out of parts, which stand there in no other way, and a pattern of the kind.
 BUILT = {
     "kumo_async.formats.csv_arrow",
-    "kumo_async.formats.csv_quoting",
+    "kumo_async.formats.csv_dialect",
+    "kumo_async.formats.csv_tidy",
+    "kumo_async.sources.csv_beginning",
     "kumo_async.formats.members",
     "kumo_async.formats.thrift_skip",
     "kumo_async.formats.identify",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 __all__ = ["as_typed"]
 
 _VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\[[^\[\]]*\]|\.\.\.|\w+"""
-_ARGUMENT = re.compile(rf"(\w+)=({_VALUE})")
+_ARGUMENT = re.compile(rf"\b(\w+)=({_VALUE})")
 _NAMED = "delimiter|quote|escape|comment|short_rows|skip_rows|skip_initial_space|header|column_names|encoding"
 
 

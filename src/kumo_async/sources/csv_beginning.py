@@ -33,7 +33,7 @@ __all__ = ["SAMPLE", "Beginning", "begin", "describe", "fill", "hinting", "rows_
 
 #: Rows of a plan's sample.
 SAMPLE = 5
-_OPTIONS = re.compile(r"csv=CsvOptions\((.+?)\)")
+_OPTIONS = re.compile(r"csv=CsvOptions\(([^()]+)\)")
 #: How much is looked at for a delimiter that is never detected, in bytes.
 _LINES = 1 << 16
 
