@@ -445,6 +445,6 @@ except BaseException:
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "Table 't' was being changed when the event loop was closed that waited: " in result.stderr
+    assert "Table 't' was being changed when the event loop that waited was closed: " in result.stderr
     if point in ROLLED_BACK:
         assert "No table of that name is there now" in result.stderr

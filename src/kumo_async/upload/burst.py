@@ -61,7 +61,22 @@ async def apart(session: Session, table: str, work: Callable[[Session], Awaitabl
 
     call = start(there)
     call.future.add_done_callback(partial(_log_if_unheard, asyncio.get_running_loop(), table))
-    return await outlast(call.future, call.cancel)
+    try:
+        return await outlast(call.future, call.cancel)
+    except asyncio.CancelledError:
+        # Otherwise the cancellation came in time, and `in_a_burst` has logged what became of the work.
+        error = call.future.exception()
+        if error is None or isinstance(error, KumoError):
+            _log_cancelled(table, error)
+        raise
+
+
+def _log_cancelled(table: str, error: KumoError | None) -> None:
+    """Log what became of work that was cancelled: the caller may well not look at what the cancellation brings."""
+    if error is None:
+        logger.warning("Table %r was being changed when that was cancelled; the change was finished first.", table)
+    else:
+        logger.warning("Table %r was being changed when that was cancelled: %s", table, error)
 
 
 def _log_if_unheard(loop: asyncio.AbstractEventLoop, table: str, future: Future[T]) -> None:
@@ -96,11 +111,10 @@ async def in_a_burst(session: Session, table: str, seconds: float, work: Callabl
             result = await work(session.within(patience))
         except KumoError as error:
             if patience.hurried:
-                # Whoever has cancelled it may well not look at what the cancellation brings.
-                logger.warning("Table %r was being changed when that was cancelled: %s", table, error)
+                _log_cancelled(table, error)
             raise
         if patience.hurried:
-            logger.warning("Table %r was being changed when that was cancelled; the change was finished first.", table)
+            _log_cancelled(table, None)
         return result
 
     return await to_the_end(done, partial(patience.hurry, _HURRIED))
