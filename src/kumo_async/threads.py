@@ -11,11 +11,11 @@ from __future__ import annotations
 import concurrent.futures.thread  # noqa: F401
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread, current_thread
+from threading import Condition, Lock, Thread, current_thread
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import KumoError
@@ -78,8 +78,8 @@ class Threads(Executor):
 
     def reset(self) -> None:
         """Forget all threads and calls, as a forked process must, which has none of them."""
-        self._lock = Lock()
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._changed = Condition(Lock())
+        self._jobs: deque[_Job] = deque()
         self._threads: set[Thread] = set()
         self._unfinished = 0
         self._closed = False
@@ -92,13 +92,14 @@ class Threads(Executor):
             RuntimeError: If this was shut down.
         """
         job = _Job(partial(fn, *args, **kwargs))
-        with self._lock:
+        with self._changed:
             if self._closed:
                 raise RuntimeError("These threads were shut down.")
             self._unfinished += 1
             if self._unfinished > len(self._threads) and len(self._threads) < self._count:
                 self._start_one()
-            self._queue.put(job)
+            self._jobs.append(job)
+            self._changed.notify()
         return job.future
 
     def _start_one(self) -> None:
@@ -116,24 +117,25 @@ class Threads(Executor):
     def _work(self) -> None:
         while (job := self._next()) is not None:
             tell = job.outcome()
-            with self._lock:
+            with self._changed:
                 self._unfinished -= 1
             if tell is not None:
                 tell()
             del job, tell
 
     def _next(self) -> _Job | None:
-        while True:
-            try:
-                job = self._queue.get(timeout=_LINGER)
-            except Empty:
-                job = None
-            with self._lock:
-                if job is None and (self._closed or self._queue.empty()):
-                    self._threads.discard(current_thread())
-                    return None
-            if job is not None:
-                return job
+        """Wait for a job; return None, and forget the thread, if there is none for a while.
+
+        A condition is waited for, and not a `SimpleQueue`: its `get` can wait for ever although it is given a time-out,
+        when another thread takes the item at the moment at which the time is over.
+        """
+        with self._changed:
+            if not self._jobs and not self._closed:
+                self._changed.wait_for(lambda: self._jobs or self._closed, _LINGER)
+            if self._jobs:
+                return self._jobs.popleft()
+            self._threads.discard(current_thread())
+            return None
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end the threads when they have done what there is.
@@ -142,23 +144,19 @@ class Threads(Executor):
             wait: Whether to wait for that.
             cancel_futures: Whether calls that have not begun are cancelled.
         """
-        with self._lock:
+        with self._changed:
             self._closed = True
             threads = list(self._threads)
             waiting = self._drain() if cancel_futures else []
-            for _ in threads:
-                self._queue.put(None)
+            self._changed.notify_all()
         for job in waiting:
             job.future.cancel()
         for thread in threads if wait else ():
             thread.join()
 
     def _drain(self) -> list[_Job]:
-        jobs = []
-        while not self._queue.empty():
-            job = self._queue.get()
-            if job is not None:
-                jobs.append(job)
+        jobs = list(self._jobs)
+        self._jobs.clear()
         self._unfinished -= len(jobs)
         return jobs
 
